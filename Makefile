@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+# gdnprec: `make run` and `make check` are all a newcomer needs; `make help` lists the rest.
+
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+CFLAGS ?= -O3 -g
+BUILD ?= build
+RESULTS ?= $(BUILD)/results
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+
+# -ffp-contract=off: portable results allow a fused multiply-add only where the source asks for one.
+# -fno-tree-slp-vectorize: gcc 12 drops the rounding in two adjacent (double)(float)x when it vectorises them
+# (tests/test_compiler.c shows it); what must be fast uses explicit vectors.
+STD = -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-tree-slp-vectorize
+WARN = -Wall -Wextra -Wconversion -Wshadow -Wno-psabi
+ALL_CFLAGS = $(STD) $(WARN) -fopenmp -I. -MMD -MP $(CFLAGS)
+LIBS = -lmpfr -lgmp -lgsl -lgslcblas -lsqlite3 -lcyaml -lyaml -ljansson -lcmark-gfm-extensions -lcmark-gfm \
+       -lxxhash -lmd -lm
+
+# Files compiled once per instruction set (base/simd.h), and with what.
+ISA_SOURCES := $(wildcard kernels/*_tile.c reference/*_tile.c)
+ifeq ($(shell uname -m),x86_64)
+ISAS = scalar avx2 avx512
+else
+ISAS = scalar
+endif
+ISA_scalar =
+ISA_avx2 = -mavx2 -mfma
+ISA_avx512 = -mavx512f -mavx512dq -mavx512vl -mavx512bw -mavx2 -mfma
+
+ROOMS = base kernels reference harness
+SOURCES := $(filter-out $(ISA_SOURCES),$(foreach r,$(ROOMS),$(wildcard $(r)/*.c)))
+LIBRARY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out harness/main.c,$(SOURCES))) \
+                   $(foreach i,$(ISAS),$(patsubst %.c,$(BUILD)/%.$(i).o,$(ISA_SOURCES)))
+TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
+HEADERS := $(foreach r,$(ROOMS) tests,$(wildcard $(r)/*.h))
+
+# What the program knows of its own making; the file changes only when this does.
+COMMIT := $(shell git describe --always --abbrev=12 2>/dev/null || echo unknown)
+DIRTY := $(if $(shell git status --porcelain -- $(ROOMS) Makefile 2>/dev/null),1,0)
+
+all: $(BUILD)/gdnprec
+
+# ---- the two commands ----
+
+run: $(BUILD)/gdnprec ## run experiments/quick.yaml, draw its figures, write its report
+	$(BUILD)/gdnprec run --results $(RESULTS) --jobs $(JOBS) experiments/quick.yaml
+	$(BUILD)/gdnprec plot --results $(RESULTS) quick
+	$(BUILD)/gdnprec report --results $(RESULTS) quick
+
+check: $(BUILD)/gdnprec $(TESTS) ## build and run every test (under 3 minutes on 2 cores)
+	@tests/run.sh $(BUILD) $(TESTS)
+
+# ---- the rest ----
+
+experiments: $(BUILD)/gdnprec ## run every experiment of experiments/ into RESULTS
+	$(BUILD)/gdnprec run --results $(RESULTS) --jobs $(JOBS) $(wildcard experiments/*.yaml)
+
+plots: $(BUILD)/gdnprec ## redraw the figures of RESULTS from the CSV files
+	$(BUILD)/gdnprec plot --results $(RESULTS)
+
+check-sanitize: ## the tests under -fsanitize=address,undefined
+	$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" check
+
+lint: ## clang-format and clang-tidy
+	clang-format --dry-run --Werror $(SOURCES) $(ISA_SOURCES) $(HEADERS) $(wildcard tests/*.c)
+	clang-tidy --quiet $(SOURCES) -- $(STD) -I.
+
+install: $(BUILD)/gdnprec ## copy the program, plots/ and experiments/ under PREFIX
+	install -D $(BUILD)/gdnprec $(DESTDIR)$(PREFIX)/bin/gdnprec
+	install -d $(DESTDIR)$(PREFIX)/share/gdnprec/plots $(DESTDIR)$(PREFIX)/share/gdnprec/experiments
+	install -m 644 plots/*.gp $(DESTDIR)$(PREFIX)/share/gdnprec/plots
+	install -m 644 experiments/*.yaml $(DESTDIR)$(PREFIX)/share/gdnprec/experiments
+
+clean: ## remove the build directory, RESULTS in it included
+	rm -rf $(BUILD)
+
+help: ## this list
+	@echo "Targets:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "  %-15s %s\n", $$1, $$2}'
+	@echo "Variables: CC=$(CC) CFLAGS='$(CFLAGS)' BUILD=$(BUILD) RESULTS=$(RESULTS) JOBS=$(JOBS) PREFIX=$(PREFIX)"
+
+# ---- building ----
+
+# Libraries are looked for once; tools/deps.sh installs what is missing or prints the command that does.
+$(BUILD)/deps.ok: tools/deps.sh
+	@mkdir -p $(@D)
+	@tools/deps.sh $(CC)
+	@touch $@
+
+$(BUILD)/commit.h: FORCE
+	@mkdir -p $(@D)
+	@printf '#define GDN_COMMIT "%s"\n#define GDN_DIRTY %s\n#define GDN_FLAGS_TEXT "%s"\n#define GDN_SHARE "%s"\n' \
+	    '$(COMMIT)' '$(DIRTY)' '$(STD) $(CFLAGS)' '$(PREFIX)/share/gdnprec' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(BUILD)/harness/provenance.o $(BUILD)/harness/options.o: $(BUILD)/commit.h
+$(BUILD)/harness/provenance.o $(BUILD)/harness/options.o: ALL_CFLAGS += -include $(BUILD)/commit.h
+
+$(BUILD)/gdnprec: $(BUILD)/harness/main.o $(LIBRARY_OBJECTS)
+	$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
+
+$(BUILD)/%.o: %.c Makefile | $(BUILD)/deps.ok
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+define isa_rule
+$$(BUILD)/%.$(1).o: %.c Makefile | $$(BUILD)/deps.ok
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_CFLAGS) $$(ISA_$(1)) -DGDN_ISA=$(1) -c -o $$@ $$<
+endef
+$(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
+
+$(BUILD)/tests/%: tests/%.c $(LIBRARY_OBJECTS) Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $< $(LIBRARY_OBJECTS) -lcheck -lsubunit -lrt -lpthread $(LIBS)
+
+.PHONY: all run check experiments plots check-sanitize lint install clean help FORCE
+.SECONDARY:
+FORCE:
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* inputs -- synthetic tensors as pure functions of (seed, stream, index); see inputs.h. */
+#include "base/inputs.h"
+
+#include <Random123/philox.h>
+#include <gsl/gsl_cdf.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "base/format.h"
+
+const char *const gdn_keys_names[GDN_KEYS_KINDS] = {"isotropic", "low-rank", "repeated", "needle", "zipf"};
+const char *const gdn_values_names[GDN_VALUES_KINDS] = {"random", "coherent"};
+
+enum { TABLE = 1 << 16 };
+
+static uint16_t quantiles[TABLE];
+
+gdn_status gdn_inputs_init(gdn_error *err)
+{
+    for (int i = 0; i < TABLE / 2; i++) {
+        uint16_t h = gdn_float_to_bf16((float)gsl_cdf_ugaussian_Qinv((i + 0.5) / TABLE));
+        quantiles[i] = h | 0x8000u;
+        quantiles[TABLE - 1 - i] = h;
+    }
+    uint64_t sum = XXH3_64bits(quantiles, sizeof quantiles);
+    if (sum != GDN_QUANTILE_CHECKSUM)
+        return gdn_fail(
+            err, GDN_MACHINE,
+            "the normal quantile table has checksum %016llx instead of %016llx: this machine's GSL or "
+            "libm rounds differently, and inputs would not be those of other machines",
+            (unsigned long long)sum, (unsigned long long)GDN_QUANTILE_CHECKSUM);
+    return GDN_OK;
+}
+
+const uint16_t *gdn_quantile_table(void)
+{
+    return quantiles;
+}
+
+void gdn_random(uint64_t seed, gdn_stream stream, uint32_t head, uint64_t index, uint32_t out[4])
+{
+    philox4x32_ctr_t c = {{(uint32_t)index, (uint32_t)(index >> 32), head, (uint32_t)stream}};
+    philox4x32_key_t key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
+    philox4x32_ctr_t r = philox4x32(c, key);
+    for (int i = 0; i < 4; i++)
+        out[i] = r.v[i];
+}
+
+double gdn_uniform(uint64_t seed, gdn_stream stream, uint32_t head, uint64_t index)
+{
+    uint32_t r[4];
+    gdn_random(seed, stream, head, index, r);
+    uint64_t bits = ((uint64_t)r[0] << 20) ^ (r[1] >> 12);
+    return ((double)bits + 0.5) * 0x1p-52;
+}
+
+void gdn_normals(uint64_t seed, gdn_stream stream, uint32_t head, uint64_t index, int n, float *x)
+{
+    uint32_t r[4];
+    uint64_t have = UINT64_MAX;
+    for (int i = 0; i < n; i++) {
+        uint64_t e = index + (uint64_t)i;
+        if (e / 8 != have)
+            gdn_random(seed, stream, head, have = e / 8, r);
+        uint32_t half = e % 2 ? r[e % 8 / 2] >> 16 : r[e % 8 / 2] & 0xffffu;
+        x[i] = gdn_bf16_to_float(quantiles[half]);
+    }
+}
+
+/* The axis of a Zipf draw: the smallest r with u < (sum_{i<=r} (i+1)^-s) / total; cdf: [dk]. */
+static int zipf_axis(const double *cdf, int dk, double u)
+{
+    int lo = 0, hi = dk - 1;
+    while (lo < hi) {
+        int mid = (lo + hi) / 2;
+        if (u * cdf[dk - 1] < cdf[mid])
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return lo;
+}
+
+/* Cumulative weights (i+1)^-s, s = half_steps / 2, by multiplication, division and square root only. */
+static void zipf_weights(int half_steps, int dk, double *cdf)
+{
+    double sum = 0;
+    for (int i = 0; i < dk; i++) {
+        double w = 1, root = __builtin_sqrt((double)(i + 1));
+        for (int s = 0; s < half_steps; s++)
+            w /= root;
+        cdf[i] = sum += w;
+    }
+}
+
+static void unit_axis(int dk, int axis, float *x)
+{
+    for (int i = 0; i < dk; i++)
+        x[i] = i == axis ? 1.0f : 0.0f;
+}
+
+/* One key (or query) of a head at token t: row is [dk]. `cdf` serves zipf keys. */
+static void key_row(const gdn_input_spec *spec, const double *cdf, int dk, uint64_t seed, uint32_t head,
+                    int64_t t, bool query, float *row)
+{
+    gdn_stream stream = query ? GDN_STREAM_Q : GDN_STREAM_K;
+    bool once = spec->keys == GDN_KEYS_REPEATED && !query;
+    gdn_stream choice = query ? GDN_STREAM_QUERY_CHOICE : GDN_STREAM_KEY_CHOICE;
+    uint64_t at = once ? 0 : (uint64_t)t * (uint64_t)dk;
+    switch (spec->keys) {
+    case GDN_KEYS_ZIPF: {
+        double u = gdn_uniform(seed, choice, head, (uint64_t)t);
+        unit_axis(dk, query ? (int)(u * dk) : zipf_axis(cdf, dk, u), row);
+        return;
+    }
+    case GDN_KEYS_NEEDLE:
+        if (query || t == 1) {
+            unit_axis(dk, 0, row);
+            return;
+        }
+        gdn_normals(seed, stream, head, at, dk, row);
+        row[0] = 0;
+        return;
+    case GDN_KEYS_LOW_RANK:
+        gdn_normals(seed, stream, head, at, dk, row);
+        for (int i = spec->rank; i < dk; i++)
+            row[i] = 0;
+        return;
+    default:
+        gdn_normals(seed, stream, head, at, dk, row);
+    }
+}
+
+/* n values RN_bf16(mean + scale N) of one head. */
+static void affine(double mean, double scale, uint64_t seed, gdn_stream stream, uint32_t head, int64_t t,
+                   int n, float *x)
+{
+    gdn_normals(seed, stream, head, (uint64_t)t, n, x);
+    for (int i = 0; i < n; i++)
+        x[i] = (float)gdn_round(&gdn_formats[GDN_BF16], mean + scale * x[i]);
+}
+
+void gdn_inputs_fill(const gdn_input_spec *spec, const gdn_shape *shape, uint64_t seed, uint32_t head0,
+                     int64_t first, int tokens, float *q, float *k, float *v, float *z, float *a, float *b)
+{
+    int dk = shape->dk, dv = shape->dv;
+    double cdf[GDN_MAX_DIM];
+    if (spec->keys == GDN_KEYS_ZIPF)
+        zipf_weights(spec->zipf_half_steps, dk, cdf);
+    for (int h = 0; h < shape->heads; h++) {
+        uint32_t head = head0 + (uint32_t)h;
+        size_t row = (size_t)h * (size_t)tokens;
+        for (int n = 0; n < tokens; n++, row++) {
+            int64_t t = first + n;
+            uint64_t vt = spec->values == GDN_VALUES_COHERENT ? 0 : (uint64_t)t * (uint64_t)dv;
+            if (q)
+                key_row(spec, cdf, dk, seed, head, t, true, q + row * (size_t)dk);
+            if (k)
+                key_row(spec, cdf, dk, seed, head, t, false, k + row * (size_t)dk);
+            if (v)
+                gdn_normals(seed, GDN_STREAM_V, head, vt, dv, v + row * (size_t)dv);
+            if (z)
+                gdn_normals(seed, GDN_STREAM_Z, head, (uint64_t)t * (uint64_t)dv, dv, z + row * (size_t)dv);
+        }
+        row = (size_t)h * (size_t)tokens;
+        if (a)
+            affine(spec->a_mean, spec->a_scale, seed, GDN_STREAM_A, head, first, tokens, a + row);
+        if (b)
+            affine(spec->b_mean, spec->b_scale, seed, GDN_STREAM_B, head, first, tokens, b + row);
+    }
+}

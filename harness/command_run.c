@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* command_run -- gdnprec run EXPERIMENT... */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/commands.h"
+#include "harness/run.h"
+
+enum { MAX_EXPERIMENTS = 64 };
+
+typedef struct arguments {
+    gdn_run_options run;
+    const char *experiment[MAX_EXPERIMENTS];
+    int n;
+    bool json;
+    gdn_error *err;
+    gdn_status status;
+} arguments;
+
+static const struct argp_option options[] = {
+    {"results", 'r', "DIR", 0, "where results go, one directory an experiment (default: results)", 0},
+    {"jobs", 'j', "N", 0, "threads (default: one a core)", 0},
+    {"seeds", 's', "N", 0, "run seeds 1 to N instead of the file's number", 0},
+    {"max-length", 'T', "N", 0, "drop lengths above N tokens", 0},
+    {"json", 'J', 0, 0, "print what was done as JSON", 0},
+    {"quiet", 'q', 0, 0, "no progress on standard error", 0},
+    {0},
+};
+
+static error_t option(int key, char *text, struct argp_state *state)
+{
+    arguments *a = state->input;
+    long n = 0;
+    switch (key) {
+    case 'r':
+        a->run.results = text;
+        return 0;
+    case 'j':
+        a->status = gdn_option_whole("--jobs", text, 1, 1024, &n, a->err);
+        a->run.jobs = (int)n;
+        return a->status ? EINVAL : 0;
+    case 's':
+        a->status = gdn_option_whole("--seeds", text, 1, 100000, &n, a->err);
+        a->run.seeds = (int)n;
+        return a->status ? EINVAL : 0;
+    case 'T':
+        a->status = gdn_option_whole("--max-length", text, 1, 1L << 26, &a->run.max_length, a->err);
+        return a->status ? EINVAL : 0;
+    case 'J':
+        a->json = true;
+        return 0;
+    case 'q':
+        a->run.quiet = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->n == MAX_EXPERIMENTS)
+            return E2BIG;
+        a->experiment[a->n++] = text;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+gdn_status gdn_command_run(int argc, char **argv, gdn_error *err)
+{
+    static const struct argp argp = {
+        options,
+        option,
+        "EXPERIMENT.yaml...",
+        "Run experiments, or resume them: a task that is in the store already is not run again."
+        "\vWrites DIR/<experiment>/cells.csv (every measurement), summary.csv (medians with 95 % intervals), "
+        "growth.csv, "
+        "tasks.csv and manifest.json. Interrupt it at any time; the same command goes on.",
+        NULL,
+        NULL,
+        NULL};
+    arguments a = {.run = {.results = "results", .command = gdn_command_line(), .jobs = (int)sysconf(_SC_NPROCESSORS_ONLN)},
+                   .err = err};
+    int done;
+    gdn_status status = gdn_parse(&argp, argc, argv, &a, &done, err);
+    if (status || done)
+        return status;
+    if (a.n == 0)
+        return gdn_fail(err, GDN_BAD_INPUT, "run: name an experiment file, such as experiments/quick.yaml");
+    for (int i = 0; i < a.n && !status; i++) {
+        gdn_run_result r = {.tasks = 0};
+        status = gdn_run(a.experiment[i], &a.run, &r, err);
+        if (status)
+            break;
+        if (a.json) {
+            json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:f}", "experiment", r.name, "directory", r.directory,
+                                  "tasks", r.tasks, "tasks_run", r.tasks_run, "seconds", r.seconds);
+            json_dumpf(o, stdout, JSON_COMPACT);
+            printf("\n");
+            json_decref(o);
+        } else {
+            printf("%s: %d tasks (%d run now) in %.1f s; rows in %s/cells.csv\n", r.name, r.tasks,
+                   r.tasks_run, r.seconds, r.directory);
+        }
+    }
+    return status;
+}

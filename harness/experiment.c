@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* experiment -- the YAML schema, loading and validation; see experiment.h. */
+#include "harness/experiment.h"
+
+#include <cyaml/cyaml.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const char *const gdn_init_names[GDN_INITS] = {"fla", "hf", "megatron", "ones"};
+
+/* ---- schema ---- */
+
+#define REQUIRED CYAML_FLAG_DEFAULT
+#define OPTIONAL CYAML_FLAG_OPTIONAL
+#define STRINGS(key, type, field)                                                                            \
+    CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | OPTIONAL, type, field, 1, 400)
+#define STRING1(key, type, field) CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, type, field, 1, 400)
+#define NUMBER(key, type, field) CYAML_FIELD_FLOAT(key, OPTIONAL, type, field)
+#define NUMBER_PTR(key, type, field) CYAML_FIELD_FLOAT_PTR(key, CYAML_FLAG_POINTER | OPTIONAL, type, field)
+#define LIST(key, flags, type, field, entry)                                                                 \
+    CYAML_FIELD_SEQUENCE_COUNT(key, CYAML_FLAG_POINTER | (flags), type, field, field##_count, entry, 1, 10000)
+#define MAPPING(key, type, field, fields)                                                                    \
+    CYAML_FIELD_MAPPING_PTR(key, CYAML_FLAG_POINTER | OPTIONAL, type, field, fields)
+#define CHOICE(key, type, field, table)                                                                      \
+    CYAML_FIELD_ENUM(key, CYAML_FLAG_STRICT | OPTIONAL, type, field, table, sizeof table / sizeof table[0])
+#define CHOICE_PTR(key, type, field, table)                                                                  \
+    CYAML_FIELD_ENUM_PTR(key, CYAML_FLAG_STRICT | CYAML_FLAG_POINTER | OPTIONAL, type, field, table,         \
+                         sizeof table / sizeof table[0])
+
+static const cyaml_strval_t keys_table[] = {{"isotropic", GDN_KEYS_ISOTROPIC},
+                                            {"low-rank", GDN_KEYS_LOW_RANK},
+                                            {"repeated", GDN_KEYS_REPEATED},
+                                            {"needle", GDN_KEYS_NEEDLE},
+                                            {"zipf", GDN_KEYS_ZIPF}};
+static const cyaml_strval_t values_table[] = {{"random", GDN_VALUES_RANDOM},
+                                              {"coherent", GDN_VALUES_COHERENT}};
+static const cyaml_strval_t init_table[] = {
+    {"fla", GDN_INIT_FLA}, {"hf", GDN_INIT_HF}, {"megatron", GDN_INIT_MEGATRON}, {"ones", GDN_INIT_ONES}};
+static const cyaml_strval_t quantity_table[] = {
+    {"g", GDN_Q_G}, {"decay", GDN_Q_DECAY}, {"state", GDN_Q_STATE}, {"o", GDN_Q_O}, {"y", GDN_Q_Y}};
+static const cyaml_strval_t softplus_table[] = {
+    {"exact", GDN_SOFTPLUS_EXACT}, {"torch", GDN_SOFTPLUS_TORCH}, {"log-exp", GDN_SOFTPLUS_LOG_EXP}};
+static const cyaml_strval_t rounding_table[] = {{"nearest", GDN_NEAREST}, {"stochastic", GDN_STOCHASTIC}};
+static const cyaml_strval_t format_table[] = {{"fp32", GDN_FP32}, {"tf32", GDN_TF32}, {"fp16", GDN_FP16},
+                                              {"bf16", GDN_BF16}, {"e4m3", GDN_E4M3}, {"e5m2", GDN_E5M2}};
+
+static const cyaml_schema_value_t number = {CYAML_VALUE_FLOAT(CYAML_FLAG_DEFAULT, double)};
+static const cyaml_schema_value_t string = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 400)};
+static const cyaml_schema_value_t quantity = {CYAML_VALUE_ENUM(
+    CYAML_FLAG_STRICT, gdn_quantity, quantity_table, sizeof quantity_table / sizeof quantity_table[0])};
+
+static const cyaml_schema_field_t draw_fields[] = {
+    LIST("uniform", OPTIONAL, gdn_draw, uniform, &number),
+    CHOICE_PTR("init", gdn_draw, init, init_table),
+    LIST("values", OPTIONAL, gdn_draw, values, &number),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t projection_fields[] = {
+    STRING1("input", gdn_projection, input),
+    STRING1("weight", gdn_projection, weight),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t file_fields[] = {
+    STRING1("path", gdn_file_spec, path),
+    STRINGS("q", gdn_file_spec, q),
+    STRINGS("k", gdn_file_spec, k),
+    STRINGS("v", gdn_file_spec, v),
+    STRINGS("a", gdn_file_spec, a),
+    MAPPING("project_a", gdn_file_spec, project_a, projection_fields),
+    STRINGS("g", gdn_file_spec, g),
+    STRINGS("b", gdn_file_spec, b),
+    STRINGS("beta", gdn_file_spec, beta),
+    STRINGS("a_log", gdn_file_spec, a_log),
+    STRINGS("dt_bias", gdn_file_spec, dt_bias),
+    STRINGS("norm_weight", gdn_file_spec, norm_weight),
+    STRINGS("z", gdn_file_spec, z),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t recorded_fields[] = {
+    STRING1("name", gdn_recorded_spec, name),
+    STRINGS("g", gdn_recorded_spec, g),
+    STRINGS("o", gdn_recorded_spec, o),
+    STRINGS("state", gdn_recorded_spec, state),
+    STRINGS("y", gdn_recorded_spec, y),
+    CHOICE("output", gdn_recorded_spec, output, format_table),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t recorded_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, gdn_recorded_spec, recorded_fields)};
+static const cyaml_schema_field_t population_fields[] = {
+    STRING1("name", gdn_population, name),
+    NUMBER("heads", gdn_population, heads),
+    CHOICE("keys", gdn_population, keys, keys_table),
+    NUMBER("rank", gdn_population, rank),
+    NUMBER("zipf_exponent", gdn_population, zipf_exponent),
+    CHOICE("values", gdn_population, values, values_table),
+    NUMBER_PTR("a_mean", gdn_population, a_mean),
+    NUMBER_PTR("a_scale", gdn_population, a_scale),
+    NUMBER_PTR("b_mean", gdn_population, b_mean),
+    NUMBER_PTR("b_scale", gdn_population, b_scale),
+    MAPPING("a_log", gdn_population, a_log, draw_fields),
+    MAPPING("dt_bias", gdn_population, dt_bias, draw_fields),
+    MAPPING("norm_weight", gdn_population, norm_weight, draw_fields),
+    MAPPING("file", gdn_population, file, file_fields),
+    LIST("recorded", OPTIONAL, gdn_population, recorded, &recorded_entry),
+    LIST("profiles", OPTIONAL, gdn_population, profiles, &string),
+    LIST("quantities", OPTIONAL, gdn_population, quantities, &quantity),
+    LIST("lengths", OPTIONAL, gdn_population, lengths, &number),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t define_fields[] = {
+    STRING1("name", gdn_define, name),
+    STRINGS("summary", gdn_define, summary),
+    STRINGS("base", gdn_define, base),
+    CYAML_FIELD_BOOL_PTR("store_a", CYAML_FLAG_POINTER | OPTIONAL, gdn_define, store_a),
+    CYAML_FIELD_BOOL_PTR("zero_centred", CYAML_FLAG_POINTER | OPTIONAL, gdn_define, zero_centred),
+    LIST("a_log", OPTIONAL, gdn_define, a_log, &string),
+    LIST("dt_bias", OPTIONAL, gdn_define, dt_bias, &string),
+    LIST("norm_weight", OPTIONAL, gdn_define, norm_weight, &string),
+    STRINGS("alpha", gdn_define, alpha),
+    STRINGS("recipe", gdn_define, recipe),
+    STRINGS("exp_a", gdn_define, exp_a),
+    STRINGS("beta", gdn_define, beta),
+    STRINGS("qk", gdn_define, qk),
+    STRINGS("state", gdn_define, state),
+    STRINGS("output", gdn_define, output),
+    CHOICE_PTR("softplus", gdn_define, softplus, softplus_table),
+    CHOICE_PTR("state_rounding", gdn_define, state_rounding, rounding_table),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t reference_fields[] = {
+    NUMBER("precision", gdn_reference_spec, precision),
+    NUMBER("check_precision", gdn_reference_spec, check_precision),
+    NUMBER("check_columns", gdn_reference_spec, check_columns),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t define_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, gdn_define, define_fields)};
+static const cyaml_schema_value_t population_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, gdn_population, population_fields)};
+static const cyaml_schema_field_t top_fields[] = {
+    STRING1("experiment", gdn_experiment_file, experiment),
+    STRING1("question", gdn_experiment_file, question),
+    NUMBER("seeds", gdn_experiment_file, seeds),
+    NUMBER("dk", gdn_experiment_file, dk),
+    NUMBER("dv", gdn_experiment_file, dv),
+    LIST("lengths", OPTIONAL, gdn_experiment_file, lengths, &number),
+    LIST("quantities", OPTIONAL, gdn_experiment_file, quantities, &quantity),
+    LIST("profiles", REQUIRED, gdn_experiment_file, profiles, &string),
+    LIST("define", OPTIONAL, gdn_experiment_file, define, &define_entry),
+    LIST("populations", REQUIRED, gdn_experiment_file, populations, &population_entry),
+    MAPPING("reference", gdn_experiment_file, reference, reference_fields),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t top = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, gdn_experiment_file, top_fields)};
+
+/* ---- what libcyaml says, as one sentence ---- */
+
+typedef struct complaint {
+    char text[256];  /* the first message */
+    char where[256]; /* the first line of the backtrace */
+} complaint;
+
+static void listen(cyaml_log_t level, void *context, const char *format, va_list args)
+{
+    complaint *c = context;
+    char line[256];
+    (void)level;
+    vsnprintf(line, sizeof line, format, args);
+    line[strcspn(line, "\n")] = 0;
+    if (!c->text[0])
+        snprintf(c->text, sizeof c->text, "%s", strncmp(line, "Load: ", 6) ? line : line + 6);
+    else if (!c->where[0] && strstr(line, "(line:"))
+        snprintf(c->where, sizeof c->where, "%s", line);
+}
+
+static const cyaml_config_t *config(complaint *c)
+{
+    static _Thread_local cyaml_config_t cfg;
+    cfg =
+        (cyaml_config_t){.log_fn = listen, .log_ctx = c, .log_level = CYAML_LOG_WARNING, .mem_fn = cyaml_mem};
+    return &cfg;
+}
+
+/* Every key that some mapping of the schema knows, for suggestions. */
+static const char *nearest_key(const char *word)
+{
+    static const cyaml_schema_field_t *const tables[] = {top_fields,  population_fields, define_fields,
+                                                         file_fields, recorded_fields,   reference_fields,
+                                                         draw_fields, projection_fields};
+    const char *names[128];
+    int n = 0;
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+        for (const cyaml_schema_field_t *f = tables[i]; f->key && n < 128; f++)
+            names[n++] = f->key;
+    return gdn_nearest(word, names, n);
+}
+
+/* The words an enumeration of the schema allows at the place the message speaks of. */
+static void allowed_words(const char *where, char *out, size_t size)
+{
+    static const struct {
+        const char *field;
+        const cyaml_strval_t *words;
+        size_t n;
+    } enums[] = {{"'keys'", keys_table, 5},         {"'values'", values_table, 2},
+                 {"'init'", init_table, 4},         {"'quantities'", quantity_table, 5},
+                 {"'softplus'", softplus_table, 3}, {"'state_rounding'", rounding_table, 2},
+                 {"'output'", format_table, 6}};
+    out[0] = 0;
+    for (size_t i = 0; i < sizeof enums / sizeof enums[0]; i++)
+        if (strstr(where, enums[i].field)) {
+            size_t n = (size_t)snprintf(out, size, "; allowed:");
+            for (size_t w = 0; w < enums[i].n && n < size; w++)
+                n += (size_t)snprintf(out + n, size - n, " %s", enums[i].words[w].str);
+        }
+}
+
+static gdn_status complain(const char *path, const char *text, const complaint *c, gdn_error *err)
+{
+    static const char unexpected[] = "Unexpected key: ", seen[] = "Mapping field already seen: ";
+    const char *word = NULL, *near = NULL, *at = strstr(c->where, "(line: ");
+    int line = at ? atoi(at + 7) : 0;
+    char key[130] = "*", extra[200] = "";
+    if (strncmp(c->text, unexpected, sizeof unexpected - 1) == 0) {
+        word = c->text + sizeof unexpected - 1;
+        near = nearest_key(word);
+    } else if (strncmp(c->text, seen, sizeof seen - 1) == 0) {
+        word = c->text + sizeof seen - 1;
+    }
+    if (word) {
+        snprintf(key + 1, sizeof key - 1, "%.120s", word);
+        int found = gdn_yaml_line(text, key);
+        line = found ? found : line;
+        if (near)
+            snprintf(extra, sizeof extra, "; did you mean '%s'?", near);
+        return gdn_fail(err, GDN_BAD_INPUT, "%s:%d: %s '%s'%s", path, line,
+                        near || c->text[0] == 'U' ? "unknown key" : "repeated key", word, extra);
+    }
+    const char *in = c->where + strspn(c->where, " ");
+    allowed_words(c->where, extra, sizeof extra);
+    int length = at ? (int)(at - in) : 0;
+    return gdn_fail(err, GDN_BAD_INPUT, "%s:%d: %s%s%.*s%s", path, line, c->text, length ? ", " : "", length,
+                    in, extra);
+}
+
+/* ---- validation ---- */
+
+typedef struct checker {
+    const gdn_experiment *e;
+    gdn_error *err;
+    char path[160]; /* of the field under inspection */
+} checker;
+
+/* Fail at the field `path` (printf-style, as gdn_yaml_line wants it) with a sentence. */
+__attribute__((format(printf, 3, 4))) static gdn_status bad(checker *c, const char *path, const char *format,
+                                                            ...)
+{
+    char sentence[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    return gdn_fail(c->err, GDN_BAD_INPUT, "%s:%d: %s: %s", c->e->path, gdn_yaml_line(c->e->text, path), path,
+                    sentence);
+}
+
+static const char *at(checker *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static const char *at(checker *c, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(c->path, sizeof c->path, format, args);
+    va_end(args);
+    return c->path;
+}
+
+static gdn_status whole(checker *c, const char *path, double x, double lo, double hi)
+{
+    if (!(x >= lo && x <= hi && x == floor(x)))
+        return bad(c, path, "%g is not allowed; a whole number from %.0f to %.0f is", x, lo, hi);
+    return GDN_OK;
+}
+
+static gdn_status bounded(checker *c, const char *path, const double *x, unsigned n, double limit)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!(fabs(x[i]) <= limit))
+            return bad(c, path, "%g is not allowed; a finite number of size at most %g is", x[i], limit);
+    return GDN_OK;
+}
+
+static gdn_status name_ok(checker *c, const char *path, const char *name)
+{
+    if (strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.+-") != strlen(name) ||
+        strlen(name) > 80 || name[0] == '.' || name[0] == '-')
+        return bad(c, path, "'%.100s' is no name; up to 80 letters, digits, '_', '.', '+' and '-' are", name);
+    return GDN_OK;
+}
+
+static gdn_status format_id(checker *c, const char *path, const char *word, bool links, int *out)
+{
+    int n = links ? GDN_LINKS : GDN_FORMATS;
+    char all[160] = "";
+    for (int i = 0; i < n; i++) {
+        if (strcmp(word, gdn_link_names[i]) == 0) {
+            *out = i;
+            return GDN_OK;
+        }
+        size_t used = strlen(all);
+        snprintf(all + used, sizeof all - used, " %s", gdn_link_names[i]);
+    }
+    return bad(c, path, "'%s' is not a format; allowed:%s", word, all);
+}
+
+static gdn_status chain(checker *c, const char *path, char **words, unsigned n, gdn_chain *out)
+{
+    if (n > GDN_CHAIN_MAX)
+        return bad(c, path, "a chain of %u formats; at most %d are allowed", n, GDN_CHAIN_MAX);
+    gdn_status status = GDN_OK;
+    for (unsigned i = 0; i < n && !status; i++)
+        status = format_id(c, path, words[i], true, &out->link[i]);
+    if (n)
+        out->n = (int)n;
+    return status;
+}
+
+static gdn_status define(checker *c, unsigned i, gdn_profile *p)
+{
+    const gdn_define *d = &c->e->file->define[i];
+    gdn_status status = name_ok(c, at(c, "define/%u/name", i), d->name);
+    if (status)
+        return status;
+    if (gdn_experiment_profile(c->e, d->name) >= 0)
+        return bad(c, at(c, "define/%u/name", i), "the profile '%s' exists already", d->name);
+    int base = gdn_experiment_profile(c->e, d->base ? d->base : "fp32");
+    if (base < 0)
+        return bad(c, at(c, "define/%u/base", i), "'%s' is not a profile; `gdnprec list profiles` shows them",
+                   d->base);
+    *p = c->e->profiles[base];
+    p->name = d->name;
+    p->summary = d->summary ? d->summary : "defined in the experiment file";
+    p->store_a = d->store_a ? *d->store_a : p->store_a;
+    p->zero_centred = d->zero_centred ? *d->zero_centred : p->zero_centred;
+    if (d->recipe) {
+        const gdn_recipe *r = gdn_recipe_by_name(d->recipe);
+        if (!r)
+            return bad(c, at(c, "define/%u/recipe", i),
+                       "'%s' is not a recipe; `gdnprec list recipes` shows them", d->recipe);
+        p->recipe = *r;
+    }
+    if ((status = chain(c, at(c, "define/%u/a_log", i), d->a_log, d->a_log_count, &p->a_log)) ||
+        (status = chain(c, at(c, "define/%u/dt_bias", i), d->dt_bias, d->dt_bias_count, &p->dt_bias)) ||
+        (status = chain(c, at(c, "define/%u/norm_weight", i), d->norm_weight, d->norm_weight_count,
+                        &p->norm_weight)))
+        return status;
+    const struct {
+        const char *key, *word;
+        gdn_format_id *out;
+    } formats[] = {{"alpha", d->alpha, &p->alpha},        {"exp_a", d->exp_a, &p->recipe.exp_a},
+                   {"beta", d->beta, &p->recipe.beta},    {"qk", d->qk, &p->recipe.qk},
+                   {"state", d->state, &p->recipe.state}, {"output", d->output, &p->recipe.output}};
+    for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++) {
+        int id = 0;
+        if (!formats[f].word)
+            continue;
+        if ((status = format_id(c, at(c, "define/%u/%s", i, formats[f].key), formats[f].word, false, &id)))
+            return status;
+        if (id == GDN_FP64 && formats[f].out != &p->alpha)
+            return bad(c, at(c, "define/%u/%s", i, formats[f].key),
+                       "fp64 is wider than the fp32 arithmetic under test; a narrower format is allowed");
+        *formats[f].out = (gdn_format_id)id;
+    }
+    if (d->softplus)
+        p->recipe.softplus = *d->softplus;
+    if (d->state_rounding)
+        p->recipe.state_rounding = *d->state_rounding;
+    return GDN_OK;
+}
+
+static gdn_status known_profiles(checker *c, const char *where, char **names, unsigned n)
+{
+    const char *all[512];
+    for (int i = 0; i < c->e->profile_count && i < 512; i++)
+        all[i] = c->e->profiles[i].name;
+    for (unsigned i = 0; i < n; i++) {
+        char path[160];
+        snprintf(path, sizeof path, "%sprofiles/%u", where, i);
+        if (gdn_experiment_profile(c->e, names[i]) < 0) {
+            const char *near =
+                gdn_nearest(names[i], all, c->e->profile_count < 512 ? c->e->profile_count : 512);
+            return bad(c, path, "'%s' is not a profile%s%s%s; `gdnprec list profiles` shows them", names[i],
+                       near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+        }
+        for (unsigned j = 0; j < i; j++)
+            if (strcmp(names[i], names[j]) == 0)
+                return bad(c, path, "the profile '%s' is named twice", names[i]);
+    }
+    return GDN_OK;
+}
+
+static gdn_status lengths_ok(checker *c, const char *where, const double *x, unsigned n)
+{
+    char path[160];
+    gdn_status status = GDN_OK;
+    for (unsigned i = 0; i < n && !status; i++) {
+        snprintf(path, sizeof path, "%slengths/%u", where, i);
+        status = whole(c, path, x[i], 1, GDN_MAX_LENGTH);
+        if (!status && i && x[i] <= x[i - 1])
+            status = bad(c, path, "%g after %g; lengths must increase", x[i], x[i - 1]);
+    }
+    return status;
+}
+
+static gdn_status draw_ok(checker *c, unsigned i, const char *key, const gdn_draw *d)
+{
+    const char *path = at(c, "populations/%u/%s", i, key);
+    bool log = strcmp(key, "a_log") == 0, bias = strcmp(key, "dt_bias") == 0;
+    if (!d)
+        return GDN_OK;
+    if ((d->uniform != NULL) + (d->init != NULL) + (d->values != NULL) != 1)
+        return bad(c, path, "exactly one of uniform, init, values is wanted");
+    gdn_status status = bounded(c, path, d->values, d->values_count, log ? 80 : 3e38);
+    if (!status)
+        status = bounded(c, path, d->uniform, d->uniform_count, log ? 80 : 3e38);
+    if (!status && d->uniform && (d->uniform_count != 2 || !(d->uniform[0] < d->uniform[1])))
+        status = bad(c, path, "uniform wants [lo, hi] with lo < hi");
+    if (!status && d->init) {
+        bool fits = log    ? *d->init != GDN_INIT_ONES
+                    : bias ? *d->init == GDN_INIT_FLA || *d->init == GDN_INIT_ONES
+                           : *d->init == GDN_INIT_ONES;
+        if (!fits)
+            status = bad(c, path, "init %s is not defined for it; allowed: %s", gdn_init_names[*d->init],
+                         log    ? "fla hf megatron"
+                         : bias ? "fla ones"
+                                : "ones");
+    }
+    return status;
+}
+
+static gdn_status file_ok(checker *c, unsigned i, const gdn_population *p)
+{
+    const gdn_file_spec *f = p->file;
+    const char *path = at(c, "populations/%u/file", i);
+    if (!f->q || !f->k || !f->v)
+        return bad(c, path, "q, k and v must name tensors");
+    if ((f->a != NULL) + (f->g != NULL) + (f->project_a != NULL) != 1)
+        return bad(c, path, "exactly one of a, project_a, g is wanted");
+    if ((f->b != NULL) + (f->beta != NULL) != 1)
+        return bad(c, path, "exactly one of b, beta is wanted");
+    if (!f->g && (!f->a_log || !f->dt_bias))
+        return bad(c, path, "a_log and dt_bias must name tensors unless g is given");
+    if (p->a_log || p->dt_bias || p->heads != 0 || p->lengths)
+        return bad(c, path, "a population read from a file takes heads, lengths and parameters from it");
+    return GDN_OK;
+}
+
+static gdn_status population_ok(checker *c, unsigned i)
+{
+    gdn_population *p = &c->e->file->populations[i];
+    char where[64];
+    snprintf(where, sizeof where, "populations/%u/", i);
+    gdn_status status = name_ok(c, at(c, "populations/%u/name", i), p->name);
+    for (unsigned j = 0; j < i && !status; j++)
+        if (strcmp(p->name, c->e->file->populations[j].name) == 0)
+            status = bad(c, at(c, "populations/%u/name", i), "the population '%s' exists already", p->name);
+    if (status || (status = known_profiles(c, where, p->profiles, p->profiles_count)) ||
+        (status = lengths_ok(c, where, p->lengths, p->lengths_count)) ||
+        (status = draw_ok(c, i, "a_log", p->a_log)) || (status = draw_ok(c, i, "dt_bias", p->dt_bias)) ||
+        (status = draw_ok(c, i, "norm_weight", p->norm_weight)))
+        return status;
+    if (p->file)
+        return file_ok(c, i, p);
+    if (p->recorded)
+        return bad(c, at(c, "populations/%u/recorded", i), "recorded outputs need a file");
+    if (!p->a_log || !p->dt_bias)
+        return bad(c, at(c, "populations/%u", i),
+                   "a_log and dt_bias are wanted, each as uniform, init or values");
+    if (!p->lengths && !c->e->file->lengths)
+        return bad(c, at(c, "populations/%u", i), "no lengths, neither here nor for the experiment");
+    if ((status = whole(c, at(c, "populations/%u/heads", i), p->heads, 1, GDN_MAX_HEADS)))
+        return status;
+    if (p->keys == GDN_KEYS_LOW_RANK)
+        status = whole(c, at(c, "populations/%u/rank", i), p->rank, 1, c->e->file->dk);
+    else if (p->rank != 0)
+        status = bad(c, at(c, "populations/%u/rank", i), "only low-rank keys have a rank");
+    if (!status && p->keys == GDN_KEYS_ZIPF &&
+        !(p->zipf_exponent > 0 && p->zipf_exponent <= 8 &&
+          2 * p->zipf_exponent == floor(2 * p->zipf_exponent)))
+        status = bad(c, at(c, "populations/%u/zipf_exponent", i), "%g is not allowed; 0.5, 1, 1.5 .. 8 are",
+                     p->zipf_exponent);
+    const double *scales[] = {p->a_mean, p->a_scale, p->b_mean, p->b_scale};
+    static const char *const names[] = {"a_mean", "a_scale", "b_mean", "b_scale"};
+    for (int s = 0; s < 4 && !status; s++)
+        if (scales[s])
+            status = bounded(c, at(c, "populations/%u/%s", i, names[s]), scales[s], 1, 1e4);
+    return status;
+}
+
+static gdn_status validate(gdn_experiment *e, gdn_error *err)
+{
+    gdn_experiment_file *f = e->file;
+    checker c = {.e = e, .err = err};
+    gdn_reference_spec none = {0}, *r = f->reference ? f->reference : &none;
+    f->seeds = f->seeds != 0 ? f->seeds : 1;
+    f->dk = f->dk != 0 ? f->dk : 128;
+    f->dv = f->dv != 0 ? f->dv : 128;
+    r->precision = r->precision != 0 ? r->precision : 113;
+    r->check_precision = r->check_precision != 0 ? r->check_precision : r->precision + 47;
+    r->check_columns = r->check_columns != 0 ? r->check_columns : 4;
+    gdn_status status;
+    if ((status = name_ok(&c, "experiment", f->experiment)) ||
+        (status = whole(&c, "seeds", f->seeds, 1, 100000)) ||
+        (status = whole(&c, "dk", f->dk, 1, GDN_MAX_DIM)) ||
+        (status = whole(&c, "dv", f->dv, 1, GDN_MAX_DIM)) ||
+        (status = whole(&c, "reference/precision", r->precision, 80, 2000)) ||
+        (status = whole(&c, "reference/check_precision", r->check_precision, r->precision + 40, 4000)) ||
+        (status = whole(&c, "reference/check_columns", r->check_columns, 1, f->dv)) ||
+        (status = lengths_ok(&c, "", f->lengths, f->lengths_count)))
+        return status;
+    e->precision = (int)r->precision;
+    e->check_precision = (int)r->check_precision;
+    e->check_columns = (int)r->check_columns;
+    for (unsigned i = 0; i < f->define_count; i++) {
+        if ((status = define(&c, i, &e->profiles[e->profile_count])))
+            return status;
+        e->profile_count++;
+    }
+    if ((status = known_profiles(&c, "", f->profiles, f->profiles_count)))
+        return status;
+    for (unsigned i = 0; i < f->populations_count; i++)
+        if ((status = population_ok(&c, i)))
+            return status;
+    return GDN_OK;
+}
+
+/* ---- loading ---- */
+
+static gdn_status read_text(const char *path, char **text, gdn_error *err)
+{
+    struct stat st;
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return gdn_fail(err, GDN_BAD_INPUT, "%s: cannot open the experiment file: %s", path, strerror(errno));
+    gdn_status status = GDN_OK;
+    if (fstat(fileno(f), &st) || !S_ISREG(st.st_mode) || st.st_size > 1 << 20)
+        status = gdn_fail(err, GDN_BAD_INPUT,
+                          "%s: not an experiment file (a regular file of at most 1 MiB is)", path);
+    size_t size = status ? 0 : (size_t)st.st_size;
+    *text = status ? NULL : calloc(size + 1, 1);
+    if (!status && !*text)
+        status = gdn_no_memory(err, path);
+    if (!status && fread(*text, 1, size, f) != size)
+        status = gdn_fail(err, GDN_MACHINE, "%s: cannot read: %s", path, strerror(errno));
+    if (!status && strlen(*text) != size)
+        status = gdn_fail(err, GDN_BAD_INPUT, "%s: a NUL byte at offset %zu; YAML text is expected", path,
+                          strlen(*text));
+    fclose(f);
+    return status;
+}
+
+gdn_status gdn_experiment_load(const char *path, gdn_experiment **out, gdn_error *err)
+{
+    *out = NULL;
+    complaint c = {.text = ""};
+    gdn_experiment *e = gdn_calloc(1, sizeof *e);
+    gdn_status status = e ? GDN_OK : gdn_no_memory(err, "an experiment");
+    if (!status)
+        status = read_text(path, &e->text, err);
+    if (!status && !(e->path = strdup(path)))
+        status = gdn_no_memory(err, "an experiment");
+    if (!status && cyaml_load_data((const uint8_t *)e->text, strlen(e->text), config(&c), &top,
+                                   (cyaml_data_t **)&e->file, NULL) != CYAML_OK)
+        status = c.text[0] ? complain(path, e->text, &c, err)
+                           : gdn_fail(err, GDN_BAD_INPUT, "%s: no experiment in it; it is empty", path);
+    if (!status && !e->file)
+        status = gdn_fail(err, GDN_BAD_INPUT, "%s: no experiment in it; it is empty", path);
+    if (!status &&
+        !(e->profiles = gdn_calloc((size_t)gdn_profile_count + e->file->define_count, sizeof *e->profiles)))
+        status = gdn_no_memory(err, "profiles");
+    if (!status) {
+        for (; e->profile_count < gdn_profile_count; e->profile_count++)
+            e->profiles[e->profile_count] = gdn_profile_builtin(e->profile_count);
+        status = validate(e, err);
+    }
+    if (status)
+        gdn_experiment_free(e);
+    else
+        *out = e;
+    return status;
+}
+
+void gdn_experiment_free(gdn_experiment *e)
+{
+    complaint c;
+    if (!e)
+        return;
+    if (e->file)
+        cyaml_free(config(&c), &top, e->file, 0);
+    free(e->profiles);
+    free(e->path);
+    free(e->text);
+    free(e);
+}
+
+int gdn_experiment_profile(const gdn_experiment *e, const char *name)
+{
+    for (int i = 0; i < e->profile_count; i++)
+        if (strcmp(e->profiles[i].name, name) == 0)
+            return i;
+    return -1;
+}

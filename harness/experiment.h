@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * experiment -- the declarative file: populations x profiles x lengths x seeds. docs/experiments.md describes
+ * it.
+ *
+ * Loaded by libcyaml against one schema, then validated as a whole before any work; every answer names file,
+ * line and field, what was found and what is allowed. Whole numbers are held as doubles until they are
+ * validated.
+ */
+#ifndef GDN_HARNESS_EXPERIMENT_H
+#define GDN_HARNESS_EXPERIMENT_H
+
+#include <stdbool.h>
+
+#include "base/inputs.h"
+#include "base/status.h"
+#include "harness/profile.h"
+#include "harness/row.h"
+
+/* How a parameter of a population is drawn: exactly one of the three. */
+typedef enum gdn_init { GDN_INIT_FLA, GDN_INIT_HF, GDN_INIT_MEGATRON, GDN_INIT_ONES, GDN_INITS } gdn_init;
+typedef struct gdn_draw {
+    double *uniform; /* [2] lo, hi */
+    unsigned uniform_count;
+    gdn_init *init;
+    double *values; /* [values_count], head h takes value h mod count */
+    unsigned values_count;
+} gdn_draw;
+
+/* a = input weight^T, when a file holds the hidden states and the projection but not a itself. */
+typedef struct gdn_projection {
+    char *input;  /* [.., T, D] */
+    char *weight; /* [H, D] */
+} gdn_projection;
+
+/* Tensors of a safetensors file by role; [1, T, H, d], [1, T, H], [H] or [dv], a leading 1 may be absent. */
+typedef struct gdn_file_spec {
+    char *path; /* relative to the experiment file */
+    char *q, *k, *v;
+    char *a, *g, *b, *beta;
+    gdn_projection *project_a;
+    char *a_log, *dt_bias, *norm_weight, *z;
+} gdn_file_spec;
+
+/* Somebody else's outputs in the same file, compared as one more profile. */
+typedef struct gdn_recorded_spec {
+    char *name;
+    char *g, *o, *state, *y; /* tensors; state is the one after the last token */
+    int output;              /* gdn_format_id of the ulps: format in which the outputs are stored */
+} gdn_recorded_spec;
+
+typedef struct gdn_population {
+    char *name;
+    double heads;
+    gdn_keys keys;
+    double rank;
+    double zipf_exponent;
+    gdn_values values;
+    double *a_scale, *a_mean, *b_scale, *b_mean;
+    gdn_draw *a_log, *dt_bias, *norm_weight;
+    gdn_file_spec *file;
+    gdn_recorded_spec *recorded;
+    unsigned recorded_count;
+    char **profiles; /* instead of the experiment's */
+    unsigned profiles_count;
+    gdn_quantity *quantities; /* instead of the experiment's */
+    unsigned quantities_count;
+    double *lengths; /* instead of the experiment's */
+    unsigned lengths_count;
+} gdn_population;
+
+/* A profile of the user's: a built-in one to start from, and what differs. */
+typedef struct gdn_define {
+    char *name;
+    char *summary;
+    char *base;
+    bool *store_a, *zero_centred;
+    char **a_log, **dt_bias, **norm_weight; /* chains */
+    unsigned a_log_count, dt_bias_count, norm_weight_count;
+    char *alpha, *recipe, *exp_a, *beta, *qk, *state, *output;
+    gdn_softplus_variant *softplus;
+    gdn_rounding *state_rounding;
+} gdn_define;
+
+typedef struct gdn_reference_spec {
+    double precision, check_precision, check_columns;
+} gdn_reference_spec;
+
+typedef struct gdn_experiment_file {
+    char *experiment;
+    char *question;
+    double seeds;
+    double dk, dv;
+    double *lengths;
+    unsigned lengths_count;
+    gdn_quantity *quantities;
+    unsigned quantities_count;
+    char **profiles;
+    unsigned profiles_count;
+    gdn_define *define;
+    unsigned define_count;
+    gdn_population *populations;
+    unsigned populations_count;
+    gdn_reference_spec *reference;
+} gdn_experiment_file;
+
+typedef struct gdn_experiment {
+    gdn_experiment_file *file; /* what the YAML says */
+    char *path;                /* of the YAML */
+    char *text;                /* its text */
+    gdn_profile *profiles;     /* [profile_count]: built-in ones, then those defined here */
+    int profile_count;
+    int precision, check_precision, check_columns;
+} gdn_experiment;
+
+/* Read and validate. On failure *out is NULL. */
+gdn_status gdn_experiment_load(const char *path, gdn_experiment **out, gdn_error *err);
+void gdn_experiment_free(gdn_experiment *e);
+
+/* Index into profiles of the one called `name`, or -1. */
+int gdn_experiment_profile(const gdn_experiment *e, const char *name);
+
+/* Line (1-based) of a path such as "populations/2/a_log" in the YAML text; 0 when it is not there. */
+int gdn_yaml_line(const char *text, const char *path);
+
+/* The member of names[0..n) nearest to `word` by edit distance, or NULL when none is near. */
+const char *gdn_nearest(const char *word, const char *const *names, int n);
+
+extern const char *const gdn_init_names[GDN_INITS];
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* export -- CSV files from the store; see export.h. */
+#include "harness/export.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/outfile.h"
+#include "harness/stats.h"
+
+/* ---- cells.csv ---- */
+
+static gdn_status cell_line(void *context, const gdn_row *row, gdn_error *err)
+{
+    char line[4096];
+    (void)err;
+    gdn_row_csv(row, line, sizeof line);
+    fprintf(context, "%s\n", line);
+    return GDN_OK;
+}
+
+static gdn_status cells(gdn_store *store, FILE *f, const char *const *ids, int n, gdn_error *err)
+{
+    char header[2048];
+    gdn_row_csv_header(header, sizeof header);
+    fprintf(f, "%s\n", header);
+    return gdn_store_rows(store, ids, n, "cell < 0, cell", cell_line, f, err); /* ids sort as unsigned */
+}
+
+/* ---- tasks.csv ---- */
+
+static gdn_status tasks(gdn_store *store, FILE *f, const char *const *ids, int n, gdn_error *err)
+{
+    fprintf(f, "task,population,seed,rows,checksum\n");
+    gdn_status status = GDN_OK;
+    for (int i = 0; i < n && !status; i++) {
+        gdn_task_record r;
+        bool found;
+        status = gdn_store_task(store, ids[i], &r, &found, err);
+        if (!status && found)
+            fprintf(f, "%s,%s,%" PRId64 ",%" PRId64 ",%s\n", r.task, r.population, r.seed, r.rows,
+                    r.checksum);
+    }
+    return status;
+}
+
+/* ---- groups: rows that differ in seed and head only ---- */
+
+/* A growing list of doubles. */
+typedef struct list {
+    double *x;
+    size_t n, room;
+} list;
+
+static gdn_status push(list *l, double x, gdn_error *err)
+{
+    if (isnan(x))
+        return GDN_OK;
+    if (l->n == l->room) {
+        size_t room = l->room ? 2 * l->room : 64;
+        double *grown = realloc(l->x, room * sizeof *grown);
+        if (!grown)
+            return gdn_no_memory(err, "a summary");
+        l->x = grown;
+        l->room = room;
+    }
+    l->x[l->n++] = x;
+    return GDN_OK;
+}
+
+static void put_real(FILE *f, double x)
+{
+    if (isnan(x))
+        fprintf(f, ",");
+    else
+        fprintf(f, ",%.17g", x);
+}
+
+static void put_interval(FILE *f, list *l)
+{
+    gdn_interval i = gdn_median_interval(l->x, l->n);
+    put_real(f, i.median);
+    put_real(f, i.lo);
+    put_real(f, i.hi);
+}
+
+/* What a group of the summary is told apart by, as the first fields of its line. */
+static void group_key(const gdn_row *r, bool window, char *out, size_t size)
+{
+    int n = snprintf(out, size, "%s,%s,%s,%s,%s", r->profile, r->recipe, r->mode, r->population, r->keys);
+    size_t at = (size_t)n < size ? (size_t)n : size;
+    if (window)
+        snprintf(out + at, size - at, ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%s,%s,%" PRId64 ",%" PRId64,
+                 r->dk, r->dv, r->length, r->quantity, r->kind, r->from, r->to);
+    else
+        snprintf(out + at, size - at, ",%s,%s", r->quantity, r->kind);
+}
+
+/* ---- summary.csv ---- */
+
+typedef struct summary {
+    FILE *f;
+    char key[1024];
+    char reference[16];
+    list rel, bias, ratio, predicted, gamma, gamma_eff;
+    double max_ulp, uncertainty;
+    int64_t rows, below, zero, nonfinite;
+} summary;
+
+static void summary_flush(summary *s)
+{
+    if (!s->rows)
+        return;
+    fprintf(s->f, "%s,%zu", s->key, s->rel.n);
+    put_interval(s->f, &s->rel);
+    put_interval(s->f, &s->bias);
+    put_real(s->f, s->max_ulp);
+    put_real(s->f, gdn_median_interval(s->predicted.x, s->predicted.n).median);
+    put_interval(s->f, &s->ratio);
+    put_real(s->f, gdn_median_interval(s->gamma.x, s->gamma.n).median);
+    put_real(s->f, gdn_median_interval(s->gamma_eff.x, s->gamma_eff.n).median);
+    put_real(s->f, s->uncertainty);
+    fprintf(s->f, ",%s,%" PRId64 ",%" PRId64 ",%" PRId64 "\n", s->reference, s->below, s->zero, s->nonfinite);
+    s->rel.n = s->bias.n = s->ratio.n = s->predicted.n = s->gamma.n = s->gamma_eff.n = 0;
+    s->max_ulp = NAN;
+    s->uncertainty = 0;
+    s->rows = s->below = s->zero = s->nonfinite = 0;
+}
+
+static gdn_status summary_row(void *context, const gdn_row *r, gdn_error *err)
+{
+    summary *s = context;
+    char key[1024];
+    group_key(r, true, key, sizeof key);
+    if (strcmp(key, s->key) != 0) {
+        summary_flush(s);
+        memcpy(s->key, key, sizeof key);
+    }
+    s->rows++;
+    s->below += strcmp(r->flag, gdn_flag_names[GDN_BELOW_REFERENCE]) == 0;
+    s->zero += strcmp(r->flag, gdn_flag_names[GDN_ZERO_REFERENCE]) == 0;
+    s->nonfinite += strcmp(r->flag, gdn_flag_names[GDN_NONFINITE]) == 0;
+    s->max_ulp = fmax(s->max_ulp, r->max_ulp);
+    s->uncertainty = fmax(s->uncertainty, r->uncertainty);
+    snprintf(s->reference, sizeof s->reference, "%s", r->reference);
+    gdn_status status = push(&s->rel, r->rel_l2, err);
+    if (!status)
+        status = push(&s->bias, r->bias, err);
+    if (!status)
+        status = push(&s->predicted, r->predicted, err);
+    if (!status && r->predicted > 0)
+        status = push(&s->ratio, r->rel_l2 / r->predicted, err);
+    if (!status)
+        status = push(&s->gamma, r->gamma, err);
+    if (!status)
+        status = push(&s->gamma_eff, r->gamma_eff, err);
+    return status;
+}
+
+static gdn_status summarise(gdn_store *store, FILE *f, const char *const *ids, int n, gdn_error *err)
+{
+    summary s = {.f = f, .max_ulp = NAN};
+    fprintf(
+        f,
+        "profile,recipe,mode,population,keys,dk,dv,length,quantity,kind,from,to,n,median,lo,hi,bias,bias_lo,"
+        "bias_hi,max_ulp,predicted,ratio,ratio_lo,ratio_hi,gamma,gamma_eff,uncertainty,reference,n_below,"
+        "n_zero,n_nonfinite\n");
+    gdn_status status = gdn_store_rows(
+        store, ids, n,
+        "population, profile, recipe, mode, quantity, kind, \"to\", \"from\", dk, dv, keys, seed, head",
+        summary_row, &s, err);
+    if (!status)
+        summary_flush(&s);
+    list *all[] = {&s.rel, &s.bias, &s.ratio, &s.predicted, &s.gamma, &s.gamma_eff};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        free(all[i]->x);
+    return status;
+}
+
+/* ---- growth.csv ---- */
+
+/*
+ * The windows [2^i, 2^(i+1)) of one head and seed, then of a group: slope of log error against log position
+ * where the window ends before the memory 1 / gamma_eff, median error where it begins after 3 / gamma_eff.
+ * Windows before position 8 hold too few positions to say anything. A needle is never erased: its memory is
+ * the whole run.
+ */
+typedef struct growth {
+    FILE *f;
+    char key[1024];
+    int64_t seed, head;
+    double x[64], y[64], late[64];
+    size_t n, late_n;
+    list slope, plateau;
+} growth;
+
+enum { FIRST_WINDOW = 8 };
+
+static gdn_status growth_head(growth *g, gdn_error *err)
+{
+    gdn_status status = push(&g->slope, gdn_log_slope(g->x, g->y, g->n), err);
+    if (!status)
+        status = push(&g->plateau, gdn_median_interval(g->late, g->late_n).median, err);
+    g->n = g->late_n = 0;
+    return status;
+}
+
+static gdn_status growth_flush(growth *g, gdn_error *err)
+{
+    gdn_status status = growth_head(g, err);
+    if (!status && (g->slope.n || g->plateau.n)) {
+        fprintf(g->f, "%s,%zu", g->key, g->slope.n > g->plateau.n ? g->slope.n : g->plateau.n);
+        put_interval(g->f, &g->slope);
+        put_interval(g->f, &g->plateau);
+        fprintf(g->f, "\n");
+    }
+    g->slope.n = g->plateau.n = 0;
+    return status;
+}
+
+static gdn_status growth_row(void *context, const gdn_row *r, gdn_error *err)
+{
+    growth *g = context;
+    char key[1024];
+    gdn_status status = GDN_OK;
+    group_key(r, false, key, sizeof key);
+    if (strcmp(key, g->key) != 0) {
+        status = growth_flush(g, err);
+        memcpy(g->key, key, sizeof key);
+    } else if (r->seed != g->seed || r->head != g->head) {
+        status = growth_head(g, err);
+    }
+    g->seed = r->seed;
+    g->head = r->head;
+    bool window = r->from >= FIRST_WINDOW && r->to == 2 * r->from - 1,
+         needle = strcmp(r->keys, "needle") == 0;
+    if (!status && window && r->rel_l2 > 0 && g->n < 64 && g->late_n < 64) {
+        double middle = sqrt((double)r->from * (double)r->to), rate = needle ? 0 : r->gamma_eff;
+        if (isnan(rate) || (double)r->to * rate <= 1) {
+            g->x[g->n] = middle;
+            g->y[g->n++] = r->rel_l2;
+        }
+        if ((double)r->from * rate >= 3)
+            g->late[g->late_n++] = r->rel_l2;
+    }
+    return status;
+}
+
+static gdn_status grow(gdn_store *store, FILE *f, const char *const *ids, int n, gdn_error *err)
+{
+    growth g = {.f = f};
+    fprintf(f,
+            "profile,recipe,mode,population,keys,quantity,kind,n,slope,slope_lo,slope_hi,plateau,plateau_lo,"
+            "plateau_hi\n");
+    gdn_status status = gdn_store_rows(
+        store, ids, n,
+        "population, profile, recipe, mode, keys, quantity, kind, seed, head, \"from\", \"to\"", growth_row,
+        &g, err);
+    if (!status)
+        status = growth_flush(&g, err);
+    free(g.slope.x);
+    free(g.plateau.x);
+    return status;
+}
+
+gdn_status gdn_export(gdn_store *store, const char *directory, const char *const *ids, int n, gdn_error *err)
+{
+    static const struct {
+        const char *name;
+        gdn_status (*write)(gdn_store *, FILE *, const char *const *, int, gdn_error *);
+    } files[] = {
+        {"cells.csv", cells}, {"summary.csv", summarise}, {"growth.csv", grow}, {"tasks.csv", tasks}};
+    gdn_status status = GDN_OK;
+    for (size_t i = 0; i < sizeof files / sizeof files[0] && !status; i++) {
+        char path[4096];
+        gdn_outfile o;
+        snprintf(path, sizeof path, "%s/%s", directory, files[i].name);
+        status = gdn_outfile_open(&o, path, err);
+        if (!status)
+            status = gdn_outfile_close(&o, files[i].write(store, o.f, ids, n, err), err);
+    }
+    return status;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* main -- gdnprec COMMAND ...: picks the command, prints what failed, and is the only place that exits. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/commands.h"
+#include "harness/provenance.h"
+
+static const struct {
+    const char *name;
+    gdn_status (*run)(int, char **, gdn_error *);
+    const char *summary;
+} commands[] = {
+    {"run", gdn_command_run, "run or resume experiments: rows, summaries, provenance"},
+    {"plot", gdn_command_plot, "draw the figures of experiments that were run (SVG and PDF)"},
+    {"report", gdn_command_report, "write report.md and report.html from the rows and figures"},
+    {"gate", gdn_command_gate, "one decay gate in every format, beside the truth"},
+    {"list", gdn_command_list, "formats, recipes, profiles, engines, experiments, columns"},
+};
+
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static char command_line[4096];
+
+const char *gdn_command_line(void)
+{
+    return command_line;
+}
+
+static void remember(int argc, char **argv)
+{
+    size_t n = 0;
+    for (int i = 0; i < argc && n < sizeof command_line; i++) {
+        const char *word = i ? argv[i] : "gdnprec";
+        n += (size_t)snprintf(command_line + n, sizeof command_line - n, "%s%s", i ? " " : "", word);
+    }
+}
+
+static void help(void)
+{
+    printf("Usage: gdnprec COMMAND [OPTION...]\n\n"
+           "Measures what number formats cost in Gated DeltaNet: storage error and arithmetic\n"
+           "error of the decay gate, the recurrence and out_norm against an MPFR reference,\n"
+           "as a function of sequence length.\n\nCommands:\n");
+    for (int i = 0; i < COMMANDS; i++)
+        printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+    printf("\n`gdnprec COMMAND --help` explains one. Exit status: 0 fine, 1 a comparison failed,\n"
+           "2 wrong use or bad input, 3 the machine failed.\n\nStart with:\n"
+           "  gdnprec run experiments/quick.yaml && gdnprec plot quick && gdnprec report quick\n"
+           "  gdnprec gate --a-log -3.3 --dt-bias -4\n");
+}
+
+static gdn_status dispatch(int argc, char **argv, gdn_error *err)
+{
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        help();
+        return argc < 2 ? gdn_fail(err, GDN_BAD_INPUT, "a command is wanted") : GDN_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        printf("gdnprec %s\n", gdn_version_long());
+        return GDN_OK;
+    }
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            char name[64];
+            snprintf(name, sizeof name, "gdnprec %s", argv[1]);
+            argv[1] = name;
+            gdn_status status = commands[i].run(argc - 1, argv + 1, err);
+            argv[1] = NULL;
+            return status;
+        }
+    return gdn_fail(err, GDN_BAD_INPUT, "'%s' is not a command; `gdnprec --help` lists them", argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    gdn_error err = {""};
+    remember(argc, argv);
+    gdn_status status = dispatch(argc, argv, &err);
+    if (fflush(stdout) || ferror(stdout)) {
+        if (!status)
+            status = gdn_fail(&err, GDN_MACHINE, "cannot write to standard output: %s", strerror(errno));
+    }
+    if (status && err.text[0])
+        fprintf(stderr, "gdnprec: %s\n", err.text);
+    return (int)status;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* metrics -- the sums that error measures come from; see metrics.h. */
+#include "harness/metrics.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/portable.h"
+
+static uint64_t bits_of(double x)
+{
+    uint64_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+static double double_of(uint64_t u)
+{
+    double x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+/* 2^-max(floor(log2 |r|), -126). */
+static double inverse_binade(double r)
+{
+    uint64_t e = (bits_of(r) >> 52) & 0x7ff;
+    e = e < 1023 - 126 ? 1023 - 126 : e > 2045 ? 2045 : e;
+    return double_of((2046 - e) << 52);
+}
+
+/* One element into its lane. */
+static inline void add(gdn_accumulator *a, int lane, double d, double r)
+{
+    int bad = !(d - d == 0) || !(r - r == 0);
+    a->nonfinite[lane] += bad;
+    d = bad ? 0 : d;
+    r = bad ? 0 : r;
+    a->dd[lane] += d * d;
+    a->dr[lane] += d * r;
+    a->rr[lane] += r * r;
+    double size = fabs(d) * inverse_binade(r);
+    a->binades[lane] = size > a->binades[lane] ? size : a->binades[lane];
+}
+
+void gdn_accumulate(gdn_accumulator *a, gdn_pair x, gdn_pair y, gdn_pair r, int n)
+{
+    a->n += n;
+    for (int j = 0; j < n; j++) {
+        double d = x.hi[j] - y.hi[j];
+        if (x.lo && y.lo)
+            d += x.lo[j] - y.lo[j];
+        else if (y.lo)
+            d -= y.lo[j];
+        else if (x.lo)
+            d += x.lo[j];
+        add(a, j % GDN_LANES, d, r.hi[j]);
+    }
+}
+
+gdn_sums gdn_accumulator_sums(const gdn_accumulator *a)
+{
+    gdn_accumulator b = *a;
+    for (int m = 1; m < GDN_LANES; m *= 2)
+        for (int i = 0; i < GDN_LANES; i += 2 * m) {
+            b.dd[i] += b.dd[i + m];
+            b.dr[i] += b.dr[i + m];
+            b.rr[i] += b.rr[i + m];
+            b.nonfinite[i] += b.nonfinite[i + m];
+            b.binades[i] = fmax(b.binades[i], b.binades[i + m]);
+        }
+    return (gdn_sums){b.dd[0], b.dr[0], b.rr[0], b.binades[0], b.n, b.nonfinite[0], b.scale};
+}
+
+gdn_sums gdn_sums_add(gdn_sums a, gdn_sums b)
+{
+    if (a.n == 0 || b.n == 0)
+        return a.n == 0 ? b : a;
+    int scale = a.scale > b.scale ? a.scale : b.scale;
+    int sa = 2 * (a.scale - scale), sb = 2 * (b.scale - scale);
+    return (gdn_sums){
+        .dd = ldexp(a.dd, sa) + ldexp(b.dd, sb),
+        .dr = ldexp(a.dr, sa) + ldexp(b.dr, sb),
+        .rr = ldexp(a.rr, sa) + ldexp(b.rr, sb),
+        .binades = fmax(a.binades, b.binades),
+        .n = a.n + b.n,
+        .nonfinite = a.nonfinite + b.nonfinite,
+        .scale = scale,
+    };
+}
+
+int gdn_sums_zero_reference(const gdn_sums *s)
+{
+    return s->rr < 0x1p-900;
+}
+
+gdn_measures gdn_sums_measures(const gdn_sums *s, int p)
+{
+    double nmse = s->dd / s->rr, rel = sqrt(nmse), bias = s->dr / s->rr;
+    return (gdn_measures){
+        .rel_l2 = rel,
+        .nmse = nmse,
+        .max_ulp = ldexp(s->binades, p - 1),
+        .bias = bias,
+        .bits = rel > 0 ? gdn_log(rel) / -0x1.62e42fefa39efp-1 : (double)INFINITY,
+        .cosine = (1 + bias) / sqrt(1 + 2 * bias + nmse),
+    };
+}
+
+/* (p + q) += by error-free transforms: product of two double-doubles, then the binade moved into e. */
+void gdn_product_multiply(gdn_product *p, double hi, double lo)
+{
+    double h = p->hi * hi, l = __builtin_fma(p->hi, hi, -h);
+    l = __builtin_fma(p->hi, lo, l);
+    l = __builtin_fma(p->lo, hi, l);
+    double s = h + l;
+    l -= s - h;
+    if (s == 0 || !(s - s == 0)) {
+        *p = (gdn_product){s, 0, 0};
+        return;
+    }
+    int e;
+    frexp(s, &e);
+    p->hi = ldexp(s, 1 - e);
+    p->lo = ldexp(l, 1 - e);
+    p->e += e - 1;
+}
+
+void gdn_product_value(const gdn_product *p, int64_t scale, double *hi, double *lo)
+{
+    int64_t e = p->e - scale;
+    int shift = e < -4000 ? -4000 : e > 4000 ? 4000 : (int)e;
+    *hi = ldexp(p->hi, shift);
+    *lo = ldexp(p->lo, shift);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plan -- positions and windows of a task; see plan.h. */
+#include "harness/plan.h"
+
+#include <stdlib.h>
+
+static int ascending(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sort x[0..n) and drop repeats and what lies outside 1..last; returns the new count. */
+static int tidy(int64_t *x, int n, int64_t last)
+{
+    int kept = 0;
+    qsort(x, (size_t)n, sizeof *x, ascending);
+    for (int i = 0; i < n; i++)
+        if (x[i] >= 1 && x[i] <= last && (kept == 0 || x[i] != x[kept - 1]))
+            x[kept++] = x[i];
+    return kept;
+}
+
+gdn_status gdn_plan_make(const int64_t *lengths, int n, gdn_plan *plan, gdn_error *err)
+{
+    *plan = (gdn_plan){.last = lengths[n - 1]};
+    if (n > 1000)
+        return gdn_fail(err, GDN_BAD_INPUT, "%d lengths; at most 1000 are allowed", n);
+    int segments = 0, samples = 0;
+    for (int64_t start = 1; 2 * start - 1 <= plan->last; start *= 2) {
+        if (lengths[0] > 1 || start > 1) /* [1, 1] is a whole run already where a length is 1 */
+            plan->window[plan->windows++] = (gdn_window){start, 2 * start - 1, false};
+        plan->segment_end[segments++] = 2 * start - 1;
+        for (int64_t quarter = 1; quarter <= 4; quarter++)
+            plan->sample[samples++] = start + (quarter * start + 3) / 4 - 1;
+    }
+    for (int i = 0; i < n; i++) {
+        plan->window[plan->windows++] = (gdn_window){1, lengths[i], true};
+        plan->segment_end[segments++] = lengths[i];
+        plan->sample[samples++] = lengths[i];
+    }
+    plan->segments = tidy(plan->segment_end, segments, plan->last);
+    plan->samples = tidy(plan->sample, samples, plan->last);
+    return GDN_OK;
+}

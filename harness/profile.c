@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* profile -- storage policies and recipes by name; see profile.h. */
+#include "harness/profile.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "kernels/portable.h"
+
+const char *const gdn_link_names[GDN_LINKS] = {"fp64", "fp32", "tf32", "fp16",
+                                               "bf16", "e4m3", "e5m2", "bf16-pair"};
+
+#define CHAIN(...)                                                                                           \
+    {                                                                                                        \
+        sizeof((int[]){__VA_ARGS__}) / sizeof(int),                                                          \
+        {                                                                                                    \
+            __VA_ARGS__                                                                                      \
+        }                                                                                                    \
+    }
+#define FP32 CHAIN(GDN_FP32)
+#define BF16 CHAIN(GDN_BF16)
+#define PAIR CHAIN(GDN_LINK_BF16_PAIR)
+#define WRAPPED CHAIN(GDN_FP32, GDN_BF16, GDN_FP32)
+
+/* clang-format off */
+static const struct {
+    const char *name, *summary;
+    bool store_a;
+    gdn_chain a_log, dt_bias, norm_weight;
+    bool zero_centred;
+    gdn_format_id alpha;
+    const char *recipe;
+} rows[] = {
+    /* all that is stored, then one stored tensor at a time, in fp32 arithmetic */
+    {"fp32", "every parameter and every operation in fp32", false, FP32, FP32, FP32, false, GDN_FP64, "fp32"},
+    {"a_log-bf16", "A_log alone rests in bf16", false, BF16, FP32, FP32, false, GDN_FP64, "fp32"},
+    {"dt_bias-bf16", "dt_bias alone rests in bf16", false, FP32, BF16, FP32, false, GDN_FP64, "fp32"},
+    {"norm-bf16", "the out_norm weight alone rests in bf16", false, FP32, FP32, BF16, false, GDN_FP64, "fp32"},
+    {"all-bf16", "A_log, dt_bias and the out_norm weight rest in bf16", false, BF16, BF16, BF16, false, GDN_FP64, "fp32"},
+    /* the same parameters kept in fp32, arithmetic varied */
+    {"bf16-io", "fp32 parameters; bf16 tensors in and out, fp32 inside", false, FP32, FP32, FP32, false, GDN_FP64, "bf16-io"},
+    {"bf16-state", "fp32 parameters; state cache in bf16, nearest", false, FP32, FP32, FP32, false, GDN_FP64, "bf16-state"},
+    {"bf16-state-sr", "fp32 parameters; state cache in bf16, stochastic", false, FP32, FP32, FP32, false, GDN_FP64, "bf16-state-sr"},
+    {"bf16", "everything bf16: parameters and every operation", false, BF16, BF16, BF16, false, GDN_FP64, "bf16"},
+    /* alternatives to A_log in bf16 */
+    {"a-bf16", "A = exp(A_log) rests in bf16 instead of A_log", true, BF16, FP32, FP32, false, GDN_FP64, "fp32"},
+    {"a_log-bf16-pair", "A_log rests as a pair of bf16, hi + lo", false, PAIR, FP32, FP32, false, GDN_FP64, "fp32"},
+    {"norm-bf16-centred", "the out_norm weight rests in bf16 as w - 1", false, FP32, FP32, BF16, true, GDN_FP64, "fp32"},
+    {"alpha-bf16", "the decay rests as bf16 alpha: above 1 - 2^-9 it becomes 1", false, FP32, FP32, FP32, false, GDN_BF16, "fp32"},
+    /* implementations, as far as a recurrent recipe goes */
+    {"llamacpp", "-exp(A_log) rounded once to fp32 at conversion; all fp32", true, FP32, FP32, FP32, false, GDN_FP64, "fp32"},
+    {"vllm-decode", "A_log fp32, dt_bias and norm bf16; decode with an fp32 state cache", false, FP32, BF16, BF16, false, GDN_FP64, "vllm-decode"},
+    {"vllm-decode-bf16-state", "the same with a bf16 state cache", false, FP32, BF16, BF16, false, GDN_FP64, "vllm-decode-bf16"},
+    {"float16-module", "fp32 parameters cast to bf16 by a module wrapper, then upcast: the bf16 values stay", false, WRAPPED, WRAPPED, WRAPPED, false, GDN_FP64, "bf16-io"},
+};
+/* clang-format on */
+
+const int gdn_profile_count = sizeof rows / sizeof rows[0];
+
+gdn_profile gdn_profile_builtin(int i)
+{
+    return (gdn_profile){
+        .name = rows[i].name,
+        .summary = rows[i].summary,
+        .store_a = rows[i].store_a,
+        .a_log = rows[i].a_log,
+        .dt_bias = rows[i].dt_bias,
+        .norm_weight = rows[i].norm_weight,
+        .zero_centred = rows[i].zero_centred,
+        .alpha = rows[i].alpha,
+        .recipe = *gdn_recipe_by_name(rows[i].recipe),
+    };
+}
+
+double gdn_chain_apply(const gdn_chain *chain, double x)
+{
+    for (int i = 0; i < chain->n; i++) {
+        int link = chain->link[i];
+        const gdn_format *bf16 = &gdn_formats[GDN_BF16];
+        double hi = gdn_round(bf16, x);
+        x = link != GDN_LINK_BF16_PAIR ? gdn_round(&gdn_formats[link], x)
+            : hi - hi == 0             ? hi + gdn_round(bf16, x - hi)
+                                       : hi;
+    }
+    return x;
+}
+
+double gdn_profile_decay(const gdn_profile *p, double a_log)
+{
+    return gdn_chain_apply(&p->a_log, p->store_a ? gdn_exp(a_log) : a_log);
+}
+
+double gdn_profile_dt_bias(const gdn_profile *p, double dt_bias)
+{
+    return gdn_chain_apply(&p->dt_bias, dt_bias);
+}
+
+double gdn_profile_norm_weight(const gdn_profile *p, double w)
+{
+    return p->zero_centred ? 1 + gdn_chain_apply(&p->norm_weight, w - 1)
+                           : gdn_chain_apply(&p->norm_weight, w);
+}
+
+static int chain_text(const char *key, const gdn_chain *c, char *out, size_t size)
+{
+    int n = snprintf(out, size, "%s=", key);
+    for (int i = 0; i < c->n; i++) {
+        size_t at = (size_t)n < size ? (size_t)n : size;
+        n += snprintf(out + at, size - at, "%s%s", i ? ">" : "", gdn_link_names[c->link[i]]);
+    }
+    return n;
+}
+
+int gdn_profile_text(const gdn_profile *p, char *out, size_t size)
+{
+    const gdn_recipe *r = &p->recipe;
+    char a[96], b[96], w[96];
+    chain_text(p->store_a ? "A" : "A_log", &p->a_log, a, sizeof a);
+    chain_text("dt_bias", &p->dt_bias, b, sizeof b);
+    chain_text(p->zero_centred ? "w-1" : "w", &p->norm_weight, w, sizeof w);
+    return snprintf(
+        out, size, "%s;%s;%s;alpha=%s;op=%s;exp_a=%s;softplus=%s;beta=%s;qk=%s;state=%s;rounding=%s;out=%s",
+        a, b, w, gdn_formats[p->alpha].name, gdn_formats[r->op].name, gdn_formats[r->exp_a].name,
+        gdn_softplus_names[r->softplus], gdn_formats[r->beta].name, gdn_formats[r->qk].name,
+        gdn_formats[r->state].name, gdn_rounding_names[r->state_rounding], gdn_formats[r->output].name);
+}

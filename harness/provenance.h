@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* provenance -- manifest.json: what was run, by what, on what, and the sha256 of each file that came of it.
+ */
+#ifndef GDN_HARNESS_PROVENANCE_H
+#define GDN_HARNESS_PROVENANCE_H
+
+#include "harness/experiment.h"
+
+typedef struct gdn_run_facts {
+    const char *command; /* as typed */
+    const char *backend;
+    int jobs;
+    int tasks, tasks_run; /* in all; by this run, the rest was in the store */
+    double seconds;       /* of this run */
+    double task_seconds;  /* of all tasks, whenever they ran */
+} gdn_run_facts;
+
+/* "0.1.0", "0.1.0 (1a2b3c4, dirty)". */
+const char *gdn_version(void);
+const char *gdn_version_long(void);
+
+/* Write directory/manifest.json. */
+gdn_status gdn_manifest_write(const gdn_experiment *e, const char *directory, const gdn_run_facts *facts,
+                              gdn_error *err);
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* run -- an experiment from file to results; see run.h. */
+#include "harness/run.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/inputs.h"
+#include "harness/experiment.h"
+#include "harness/export.h"
+#include "harness/outfile.h"
+#include "harness/progress.h"
+#include "harness/provenance.h"
+#include "harness/store.h"
+#include "harness/task.h"
+
+/* ---- stopping ---- */
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig)
+{
+    interrupted = sig;
+}
+
+/* First SIGINT or SIGTERM: drop the tasks in hand and leave; the second one ends the process as usual. */
+static void watch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* ---- tasks over threads ---- */
+
+typedef struct pool {
+    const gdn_task *tasks;
+    const int *todo; /* [n] indices of tasks that are not in the store */
+    int n;
+    gdn_store *store;
+    gdn_progress progress;
+    gdn_status status;
+    gdn_error *err;
+} pool;
+
+typedef struct ticket {
+    pool *p;
+    double cost;
+} ticket;
+
+static int report(void *context, double share)
+{
+    ticket *t = context;
+    int stop;
+#pragma omp critical(gdn_pool)
+    {
+        gdn_progress_add(&t->p->progress, share * t->cost);
+        stop = t->p->status != GDN_OK || interrupted;
+    }
+    return stop;
+}
+
+static void run_one(pool *p, const gdn_task *task)
+{
+    gdn_rows rows;
+    gdn_error err = {""};
+    ticket t = {p, task->cost};
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    gdn_status status = gdn_task_run(task, report, &t, &rows, &err);
+#pragma omp critical(gdn_pool)
+    {
+        if (!status && !p->status) {
+            const gdn_population *population = &task->experiment->file->populations[task->population];
+            gdn_task_record record = {task->id, population->name,         (int64_t)task->seed, rows.count,
+                                      NULL,     gdn_seconds_since(&start)};
+            status = gdn_store_commit(p->store, &record, rows.row, rows.count, &err);
+        }
+        if (status && !p->status) {
+            p->status = status;
+            *p->err = err;
+        }
+    }
+    gdn_rows_free(&rows);
+}
+
+static gdn_status run_all(pool *p, int jobs)
+{
+#pragma omp parallel for num_threads(jobs) schedule(dynamic, 1)
+    for (int i = 0; i < p->n; i++) {
+        bool stop;
+#pragma omp critical(gdn_pool)
+        stop = p->status != GDN_OK || interrupted;
+        if (!stop)
+            run_one(p, &p->tasks[p->todo[i]]);
+    }
+    gdn_progress_end(&p->progress);
+    return p->status;
+}
+
+/* ---- the experiment ---- */
+
+/* What the command line overrides. */
+static gdn_status override(gdn_experiment *e, const gdn_run_options *o, gdn_error *err)
+{
+    if (o->seeds)
+        e->file->seeds = o->seeds;
+    if (!o->max_length)
+        return GDN_OK;
+    for (unsigned i = 0; i <= e->file->populations_count; i++) {
+        bool top = i == e->file->populations_count;
+        gdn_population *p = top ? NULL : &e->file->populations[i];
+        double *x = top ? e->file->lengths : p->lengths;
+        unsigned *n = top ? &e->file->lengths_count : &p->lengths_count, kept = 0;
+        while (kept < *n && x[kept] <= (double)o->max_length)
+            kept++;
+        if (*n && !kept)
+            return gdn_fail(err, GDN_BAD_INPUT, "%s: --max-length %ld leaves no length; the shortest is %g",
+                            e->path, o->max_length, x[0]);
+        *n = kept;
+    }
+    return GDN_OK;
+}
+
+static int costlier(const void *a, const void *b, void *tasks)
+{
+    double x = ((const gdn_task *)tasks)[*(const int *)a].cost,
+           y = ((const gdn_task *)tasks)[*(const int *)b].cost;
+    return (x < y) - (x > y);
+}
+
+/* Which tasks are missing from the store, the costliest first. */
+static gdn_status missing(pool *p, const gdn_task *tasks, int count, int *todo, double *work, gdn_error *err)
+{
+    *work = 0;
+    for (int i = 0; i < count; i++) {
+        bool found;
+        gdn_status status = gdn_store_has(p->store, tasks[i].id, &found, err);
+        if (status)
+            return status;
+        if (!found) {
+            todo[p->n++] = i;
+            *work += tasks[i].cost;
+        }
+    }
+    p->tasks = tasks;
+    p->todo = todo;
+    qsort_r(todo, (size_t)p->n, sizeof *todo, costlier, (void *)(uintptr_t)tasks);
+    return GDN_OK;
+}
+
+static gdn_status finish(const gdn_experiment *e, pool *p, int count, const gdn_run_options *o,
+                         gdn_run_result *r, gdn_error *err)
+{
+    const char **ids = gdn_calloc((size_t)count, sizeof *ids);
+    if (!ids)
+        return gdn_no_memory(err, "the list of tasks");
+    double task_seconds = 0;
+    gdn_status status = GDN_OK;
+    for (int i = 0; i < count && !status; i++) {
+        gdn_task_record record;
+        bool found;
+        ids[i] = p->tasks[i].id;
+        status = gdn_store_task(p->store, ids[i], &record, &found, err);
+        task_seconds += !status && found ? record.seconds : 0;
+    }
+    if (!status)
+        status = gdn_export(p->store, r->directory, ids, count, err);
+    free(ids);
+    if (!status)
+        status = gdn_manifest_write(
+            e, r->directory,
+            &(gdn_run_facts){o->command, "cpu", o->jobs, count, p->n, r->seconds, task_seconds}, err);
+    return status;
+}
+
+gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r, gdn_error *err)
+{
+    gdn_experiment *e = NULL;
+    gdn_task *tasks = NULL;
+    int count = 0, *todo = NULL;
+    double work = 0;
+    pool p = {.err = err};
+    struct timespec start;
+    char store[4200];
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    gdn_status status = gdn_inputs_init(err);
+    if (!status)
+        status = gdn_experiment_load(path, &e, err);
+    if (!status)
+        status = override(e, o, err);
+    if (!status)
+        status = gdn_tasks_make(e, &tasks, &count, err);
+    if (!status) {
+        snprintf(r->name, sizeof r->name, "%s", e->file->experiment);
+        if (snprintf(r->directory, sizeof r->directory, "%s/%s", o->results, r->name) >=
+            (int)sizeof r->directory)
+            status = gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", o->results);
+    }
+    if (!status)
+        status = gdn_make_directory(r->directory, err);
+    if (!status) {
+        snprintf(store, sizeof store, "%s/store.db", r->directory);
+        status = gdn_store_open(store, &p.store, err);
+    }
+    if (!status && !(todo = gdn_calloc((size_t)count, sizeof *todo)))
+        status = gdn_no_memory(err, "the list of tasks");
+    if (!status)
+        status = missing(&p, tasks, count, todo, &work, err);
+    if (!status) {
+        if (!o->quiet)
+            fprintf(stderr, "%s: %d tasks, %d of them done already, %d thread%s\n", r->name, count,
+                    count - p.n, o->jobs, o->jobs == 1 ? "" : "s");
+        watch_signals();
+        gdn_progress_start(&p.progress, r->name, work / 1e6, "M element-steps", o->quiet);
+        for (int i = 0; i < count; i++)
+            tasks[i].cost /= 1e6;
+        status = run_all(&p, o->jobs);
+        if (interrupted)
+            status = gdn_fail(err, GDN_MACHINE,
+                              "%s: interrupted; finished tasks are kept, run again to resume", r->name);
+    }
+    r->tasks = count;
+    r->tasks_run = p.n;
+    r->seconds = gdn_seconds_since(&start);
+    if (!status)
+        status = finish(e, &p, count, o, r, err);
+    gdn_error second;
+    gdn_status closed = gdn_store_close(p.store, &second);
+    if (!status && closed) {
+        *err = second;
+        status = closed;
+    }
+    free(todo);
+    free(tasks);
+    gdn_experiment_free(e);
+    return status;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* run -- an experiment from file to results: its tasks over threads, the store, the CSV files, the manifest.
+ */
+#ifndef GDN_HARNESS_RUN_H
+#define GDN_HARNESS_RUN_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+
+typedef struct gdn_run_options {
+    const char *results; /* directory; the experiment's name is appended */
+    const char *command; /* as typed, for the manifest */
+    int jobs;            /* threads */
+    int seeds;           /* 0: as the file says */
+    long max_length;     /* 0: as the file says */
+    bool quiet;
+} gdn_run_options;
+
+typedef struct gdn_run_result {
+    char directory[4096];
+    char name[128];
+    int tasks, tasks_run;
+    double seconds;
+} gdn_run_result;
+
+/* Run or resume the experiment in the YAML file `path`. */
+gdn_status gdn_run(const char *path, const gdn_run_options *options, gdn_run_result *result, gdn_error *err);
+
+#endif

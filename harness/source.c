@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* source -- true parameters and inputs of one task; see source.h. */
+#include "harness/source.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/source_file.h"
+#include "kernels/portable.h"
+
+/* ---- parameters ---- */
+
+enum { UNIFORM_LO, UNIFORM_HI };
+
+static double between(double lo, double hi, double u)
+{
+    return lo + (hi - lo) * u;
+}
+
+/* log A with A ~ U(lo, hi) of the named initialisation. */
+static double init_a_log(gdn_init init, double u)
+{
+    static const double range[GDN_INITS][2] = {
+        [GDN_INIT_FLA] = {0, 16}, [GDN_INIT_HF] = {0.01, 16}, [GDN_INIT_MEGATRON] = {1, 16}};
+    return gdn_log(between(range[init][UNIFORM_LO], range[init][UNIFORM_HI], u));
+}
+
+/* FLA: softplus^-1(dt) = dt + log(1 - e^-dt), dt log-uniform in [1e-3, 1e-1]; else ones. */
+static double init_dt_bias(gdn_init init, double u)
+{
+    if (init != GDN_INIT_FLA)
+        return 1;
+    double dt = gdn_exp(between(gdn_log(1e-3), gdn_log(1e-1), u));
+    return dt + gdn_log(1 - gdn_exp(-dt));
+}
+
+static double init_ones(gdn_init init, double u)
+{
+    (void)init;
+    (void)u;
+    return 1;
+}
+
+/* n fp32 values of a parameter. */
+static void draw(const gdn_draw *d, double (*init)(gdn_init, double), gdn_stream stream, uint64_t seed, int n,
+                 double *x)
+{
+    for (int h = 0; h < n; h++) {
+        double u = gdn_uniform(seed, stream, (uint32_t)h, 0);
+        double value = !d          ? 1
+                       : d->values ? d->values[(unsigned)h % d->values_count]
+                       : d->init   ? init(*d->init, u)
+                                   : between(d->uniform[UNIFORM_LO], d->uniform[UNIFORM_HI], u);
+        x[h] = (float)value;
+    }
+}
+
+/* ---- identity ---- */
+
+typedef struct text {
+    char s[8192];
+    size_t n;
+} text;
+
+__attribute__((format(printf, 2, 3))) static void say(text *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(t->s + t->n, sizeof t->s - t->n, format, args);
+    va_end(args);
+    t->n += n > 0 ? (size_t)n : 0;
+    if (t->n >= sizeof t->s)
+        t->n = sizeof t->s - 1;
+}
+
+static void say_draw(text *t, const char *key, const gdn_draw *d)
+{
+    say(t, ";%s=", key);
+    if (!d)
+        say(t, "ones");
+    else if (d->init)
+        say(t, "%s", gdn_init_names[*d->init]);
+    else if (d->uniform)
+        say(t, "U(%.17g,%.17g)", d->uniform[0], d->uniform[1]);
+    else
+        for (unsigned i = 0; i < d->values_count; i++)
+            say(t, "%s%.17g", i ? "," : "", d->values[i]);
+}
+
+static void describe(const gdn_source *s, text *t)
+{
+    const gdn_population *p = s->population;
+    say(t, "%s;dk=%d;dv=%d;keys=%s", p->name, s->shape.dk, s->shape.dv, gdn_keys_names[p->keys]);
+    say(t, ";rank=%d;zipf=%d/2;values=%s;a=%.17g+%.17gN;b=%.17g+%.17gN", s->spec.rank,
+        s->spec.zipf_half_steps, gdn_values_names[p->values], s->spec.a_mean, s->spec.a_scale, s->spec.b_mean,
+        s->spec.b_scale);
+    say_draw(t, "a_log", p->a_log);
+    say_draw(t, "dt_bias", p->dt_bias);
+    say_draw(t, "norm_weight", p->norm_weight);
+}
+
+/* ---- life ---- */
+
+static gdn_input_spec input_spec(const gdn_population *p)
+{
+    return (gdn_input_spec){
+        .keys = p->keys,
+        .rank = (int)p->rank,
+        .zipf_half_steps = (int)(2 * p->zipf_exponent),
+        .values = p->values,
+        .a_mean = p->a_mean ? *p->a_mean : 0,
+        .a_scale = p->a_scale ? *p->a_scale : 1,
+        .b_mean = p->b_mean ? *p->b_mean : 0,
+        .b_scale = p->b_scale ? *p->b_scale : 1,
+    };
+}
+
+static gdn_status open_drawn(const gdn_experiment *e, gdn_source *s, gdn_error *err)
+{
+    const gdn_population *p = s->population;
+    const double *lengths = p->lengths ? p->lengths : e->file->lengths;
+    unsigned n = p->lengths ? p->lengths_count : e->file->lengths_count;
+    s->shape = (gdn_shape){(int)p->heads, (int)e->file->dk, (int)e->file->dv};
+    s->spec = input_spec(p);
+    s->has_parameters = s->has_z = true;
+    size_t H = (size_t)s->shape.heads;
+    s->a_log = gdn_calloc(H, sizeof *s->a_log);
+    s->dt_bias = gdn_calloc(H, sizeof *s->dt_bias);
+    s->norm_weight = gdn_calloc((size_t)s->shape.dv, sizeof *s->norm_weight);
+    s->lengths = gdn_calloc(n, sizeof *s->lengths);
+    if (!s->a_log || !s->dt_bias || !s->norm_weight || !s->lengths)
+        return gdn_no_memory(err, "a population");
+    s->length_count = (int)n;
+    for (unsigned i = 0; i < n; i++)
+        s->lengths[i] = (int64_t)lengths[i];
+    draw(p->a_log, init_a_log, GDN_STREAM_A_LOG, s->seed, s->shape.heads, s->a_log);
+    draw(p->dt_bias, init_dt_bias, GDN_STREAM_DT_BIAS, s->seed, s->shape.heads, s->dt_bias);
+    draw(p->norm_weight, init_ones, GDN_STREAM_NORM_WEIGHT, s->seed, s->shape.dv, s->norm_weight);
+    return GDN_OK;
+}
+
+gdn_status gdn_source_open(const gdn_experiment *e, int index, uint64_t seed, int room, gdn_source **out,
+                           gdn_error *err)
+{
+    gdn_source *s = *out = gdn_calloc(1, sizeof *s);
+    if (!s)
+        return gdn_no_memory(err, "a population");
+    s->population = &e->file->populations[index];
+    s->seed = seed;
+    s->room = room;
+    text t = {.n = 0};
+    uint64_t digest = 0;
+    gdn_status status =
+        s->population->file ? gdn_source_open_file(e, s, &digest, err) : open_drawn(e, s, err);
+    if (!status) {
+        describe(s, &t);
+        if (s->population->file)
+            gdn_source_file_text(s, digest, t.s + t.n, sizeof t.s - t.n);
+        size_t floats =
+            (size_t)s->shape.heads * (size_t)room * (2 * (size_t)s->shape.dk + 2 * (size_t)s->shape.dv + 2);
+        s->text = strdup(t.s);
+        s->block = gdn_calloc(floats, sizeof *s->block);
+        if (!s->text || !s->block)
+            status = gdn_no_memory(err, "a block of inputs");
+    }
+    if (status) {
+        gdn_source_close(s);
+        *out = NULL;
+    }
+    return status;
+}
+
+void gdn_source_close(gdn_source *s)
+{
+    if (!s)
+        return;
+    void *all[] = {s->a_log, s->dt_bias, s->norm_weight, s->lengths, s->text, s->q,    s->k,
+                   s->v,     s->z,       s->a,           s->g,       s->b,    s->beta, s->block};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        free(all[i]);
+    for (int i = 0; i < s->recorded_count; i++) {
+        free(s->recorded[i].g);
+        free(s->recorded[i].o);
+        free(s->recorded[i].y);
+        free(s->recorded[i].state);
+    }
+    free(s->recorded);
+    free(s);
+}
+
+/* out[h][n][d] = x[first - 1 + n][h][d]; x: [T][H][d]. NULL when x is. */
+static const float *rows(const gdn_source *s, const float *x, int64_t first, int n, size_t d, float **room)
+{
+    float *out = *room;
+    size_t H = (size_t)s->shape.heads;
+    if (!x)
+        return NULL;
+    for (size_t h = 0; h < H; h++)
+        for (size_t t = 0; t < (size_t)n; t++)
+            memcpy(out + (h * (size_t)n + t) * d, x + (((size_t)first - 1 + t) * H + h) * d, d * sizeof *x);
+    *room += H * (size_t)n * d;
+    return out;
+}
+
+void gdn_source_block(gdn_source *s, int64_t first, int n, gdn_block *block)
+{
+    size_t dk = (size_t)s->shape.dk, dv = (size_t)s->shape.dv, rows_k = (size_t)(s->shape.heads * n) * dk,
+           rows_v = (size_t)(s->shape.heads * n) * dv;
+    float *room = s->block;
+    *block = (gdn_block){.first = first, .tokens = n};
+    if (s->population->file) {
+        block->q = rows(s, s->q, first, n, dk, &room);
+        block->k = rows(s, s->k, first, n, dk, &room);
+        block->v = rows(s, s->v, first, n, dv, &room);
+        block->z = rows(s, s->z, first, n, dv, &room);
+        block->a = rows(s, s->a, first, n, 1, &room);
+        block->g = rows(s, s->g, first, n, 1, &room);
+        block->b = rows(s, s->b, first, n, 1, &room);
+        block->beta = rows(s, s->beta, first, n, 1, &room);
+        return;
+    }
+    float *q = room, *k = q + rows_k, *v = k + rows_k, *z = v + rows_v, *a = z + rows_v,
+          *b = a + s->shape.heads * n;
+    gdn_inputs_fill(&s->spec, &s->shape, s->seed, 0, first, n, q, k, v, z, a, b);
+    block->q = q;
+    block->k = k;
+    block->v = v;
+    block->z = z;
+    block->a = a;
+    block->b = b;
+}
+
+/* ---- recorded outputs ---- */
+
+typedef struct replay {
+    const gdn_recorded *r;
+    gdn_shape shape;
+} replay;
+
+static gdn_status replay_open(void **self, const gdn_setup *setup, gdn_error *err)
+{
+    replay *e = *self = gdn_calloc(1, sizeof *e);
+    if (!e)
+        return gdn_no_memory(err, "recorded outputs");
+    e->r = setup->recipe;
+    e->shape = setup->shape;
+    return GDN_OK;
+}
+
+/* to[h][n][d] = from[first - 1 + n][h][d]; what was not recorded is left alone. */
+static void replay_rows(const replay *e, const gdn_block *in, const float *from, size_t d, double *to)
+{
+    size_t H = (size_t)e->shape.heads, n = (size_t)in->tokens;
+    if (!from || !to)
+        return;
+    for (size_t h = 0; h < H; h++)
+        for (size_t t = 0; t < n; t++)
+            for (size_t j = 0; j < d; j++)
+                to[(h * n + t) * d + j] = from[(((size_t)in->first - 1 + t) * H + h) * d + j];
+}
+
+static gdn_status replay_advance(void *self, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
+{
+    const replay *e = self;
+    size_t dv = (size_t)e->shape.dv;
+    (void)err;
+    replay_rows(e, in, e->r->g, 1, out->g);
+    replay_rows(e, in, e->r->o, dv, out->o);
+    replay_rows(e, in, e->r->y, dv, out->y);
+    return GDN_OK;
+}
+
+static gdn_status replay_read_state(void *self, double *hi, double *lo, gdn_error *err)
+{
+    const replay *e = self;
+    size_t n = (size_t)e->shape.heads * (size_t)e->shape.dk * (size_t)e->shape.dv;
+    (void)lo;
+    (void)err;
+    for (size_t i = 0; i < n; i++)
+        hi[i] = e->r->state[i];
+    return GDN_OK;
+}
+
+const gdn_engine gdn_recorded_engine = {
+    .name = "recorded",
+    .summary = "outputs read from a file, somebody else's kernel",
+    .pairs = false,
+    .open = replay_open,
+    .advance = replay_advance,
+    .read_state = replay_read_state,
+    .close = free,
+};

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source -- the true parameters and the inputs of one task: a population at one seed, drawn or read from a
+ * file.
+ *
+ * True parameters are fp32 values. Inputs come block by block in the layout of base/engine.h.
+ */
+#ifndef GDN_HARNESS_SOURCE_H
+#define GDN_HARNESS_SOURCE_H
+
+#include "base/engine.h"
+#include "harness/experiment.h"
+
+/* Outputs read from the file, [T][H][..] as the file holds them; NULL where not named. */
+typedef struct gdn_recorded {
+    const gdn_recorded_spec *spec;
+    int64_t tokens;
+    int dv;
+    float *g;     /* [T][H] */
+    float *o, *y; /* [T][H][dv] */
+    float *state; /* [H][dk][dv] after token T */
+} gdn_recorded;
+
+typedef struct gdn_source {
+    const gdn_population *population;
+    gdn_input_spec spec;
+    gdn_shape shape;
+    uint64_t seed;
+    bool has_parameters; /* false: g is given, A_log and dt_bias do not exist */
+    bool has_z;
+    double *a_log, *dt_bias; /* [H] */
+    double *norm_weight;     /* [dv] */
+    int64_t *lengths;        /* [length_count] ascending */
+    int length_count;
+    char *text; /* canonical description: all that determines parameters and inputs but the seed */
+    gdn_recorded *recorded; /* [recorded_count] */
+    int recorded_count;
+    float *q, *k, *v, *z;    /* file: [T][H][d] */
+    float *a, *g, *b, *beta; /* file: [T][H] */
+    float *block;            /* room for one block */
+    int room;                /* tokens it holds */
+} gdn_source;
+
+/* Open population `index` of the experiment at `seed`, for blocks of at most `room` tokens. */
+gdn_status gdn_source_open(const gdn_experiment *e, int index, uint64_t seed, int room, gdn_source **out,
+                           gdn_error *err);
+void gdn_source_close(gdn_source *s);
+
+/* Tokens first .. first + n - 1 (n <= room); the block's arrays live until the next call. */
+void gdn_source_block(gdn_source *s, int64_t first, int n, gdn_block *block);
+
+/* Recorded outputs as an engine: setup->recipe is a const gdn_recorded *. */
+extern const gdn_engine gdn_recorded_engine;
+
+#endif

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store -- rows at rest in SQLite; see store.h. */
+#include "harness/store.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+struct gdn_store {
+    sqlite3 *db;
+    char *path;
+    sqlite3_stmt *insert, *find, *record;
+};
+
+/* "GDNP": marks a database as ours. */
+enum { APPLICATION_ID = 0x47444e50 };
+
+static const char *const column_types[] = {[GDN_COLUMN_ID] = "INTEGER",
+                                           [GDN_COLUMN_TEXT] = "TEXT",
+                                           [GDN_COLUMN_INT] = "INTEGER",
+                                           [GDN_COLUMN_REAL] = "REAL"};
+
+/* SQLite's complaint as ours: what the user can mend is bad input, the rest is the machine. */
+static gdn_status complain(const gdn_store *s, const char *what, gdn_error *err)
+{
+    int code = s->db ? sqlite3_errcode(s->db) & 0xff : SQLITE_NOMEM;
+    bool input = code == SQLITE_CANTOPEN || code == SQLITE_READONLY || code == SQLITE_NOTADB ||
+                 code == SQLITE_PERM || code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_AUTH;
+    const char *hint = code == SQLITE_NOTADB ? " (move the file away, or choose another --results directory)"
+                       : code == SQLITE_BUSY ? " (another gdnprec is writing to it)"
+                       : code == SQLITE_FULL
+                           ? " (the disk is full; committed tasks are safe, run again to resume)"
+                       : code == SQLITE_IOERR ? " (committed tasks are safe, run again to resume)"
+                                              : "";
+    return gdn_fail(err, input ? GDN_BAD_INPUT : GDN_MACHINE, "%s: cannot %s: %s%s", s->path, what,
+                    s->db ? sqlite3_errmsg(s->db) : "out of memory", hint);
+}
+
+static gdn_status execute(gdn_store *s, const char *sql, const char *what, gdn_error *err)
+{
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? GDN_OK : complain(s, what, err);
+}
+
+static gdn_status prepare(gdn_store *s, const char *sql, sqlite3_stmt **out, gdn_error *err)
+{
+    return sqlite3_prepare_v2(s->db, sql, -1, out, NULL) == SQLITE_OK ? GDN_OK
+                                                                      : complain(s, "read the store", err);
+}
+
+/* The value of a pragma; -1 when there is none. */
+static int64_t pragma(gdn_store *s, const char *sql)
+{
+    sqlite3_stmt *q = NULL;
+    int64_t value = -1;
+    if (sqlite3_prepare_v2(s->db, sql, -1, &q, NULL) == SQLITE_OK && sqlite3_step(q) == SQLITE_ROW)
+        value = sqlite3_column_int64(q, 0);
+    sqlite3_finalize(q);
+    return value;
+}
+
+static gdn_status create(gdn_store *s, gdn_error *err)
+{
+    char sql[4096];
+    int n = snprintf(sql, sizeof sql,
+                     "BEGIN;"
+                     "CREATE TABLE tasks (task TEXT PRIMARY KEY, population TEXT, seed INTEGER, rows INTEGER,"
+                     " checksum TEXT, seconds REAL);"
+                     "CREATE TABLE rows (task TEXT NOT NULL");
+    for (int i = 0; i < gdn_column_count; i++)
+        n += snprintf(sql + n, sizeof sql - (size_t)n, ", \"%s\" %s", gdn_columns[i].name,
+                      column_types[gdn_columns[i].type]);
+    snprintf(sql + n, sizeof sql - (size_t)n,
+             ");CREATE UNIQUE INDEX rows_cell ON rows (task, cell);"
+             "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
+             APPLICATION_ID, GDN_SCHEMA);
+    return execute(s, sql, "create the tables of the store", err);
+}
+
+/* A database of ours at this schema version, a new one, or neither. */
+static gdn_status recognise(gdn_store *s, gdn_error *err)
+{
+    gdn_status status = execute(s, "PRAGMA schema_version", "open the store", err);
+    if (status)
+        return status;
+    int64_t id = pragma(s, "PRAGMA application_id"), version = pragma(s, "PRAGMA user_version");
+    if (id == 0 && pragma(s, "SELECT count(*) FROM sqlite_master") == 0)
+        return create(s, err);
+    if (id != APPLICATION_ID)
+        return gdn_fail(err, GDN_BAD_INPUT, "%s: an SQLite database, but not a store of gdnprec", s->path);
+    if (version != GDN_SCHEMA)
+        return gdn_fail(err, GDN_BAD_INPUT,
+                        "%s: a store of schema version %" PRId64
+                        "; this gdnprec writes version %d; move the store away "
+                        "or choose another --results directory",
+                        s->path, version, GDN_SCHEMA);
+    return GDN_OK;
+}
+
+gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err)
+{
+    gdn_store *s = *out = calloc(1, sizeof *s);
+    if (!s || !(s->path = strdup(path))) {
+        free(s);
+        *out = NULL;
+        return gdn_no_memory(err, "a store");
+    }
+    gdn_status status = GDN_OK;
+    if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+        status = complain(s, "open the store", err);
+    if (!status && sqlite3_db_readonly(s->db, "main") == 1)
+        status = gdn_fail(err, GDN_BAD_INPUT, "%s: the store is read-only", path);
+    if (!status)
+        sqlite3_busy_timeout(s->db, 5000);
+    if (!status)
+        status = recognise(s, err);
+    if (!status)
+        status =
+            execute(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", "write to the store", err);
+    char sql[1024];
+    int n = snprintf(sql, sizeof sql, "INSERT INTO rows VALUES (?");
+    for (int i = 0; i < gdn_column_count; i++)
+        n += snprintf(sql + n, sizeof sql - (size_t)n, ",?");
+    snprintf(sql + n, sizeof sql - (size_t)n, ")");
+    if (!status)
+        status = prepare(s, sql, &s->insert, err);
+    if (!status)
+        status = prepare(s, "SELECT 1 FROM tasks WHERE task = ?", &s->find, err);
+    if (!status)
+        status =
+            prepare(s, "SELECT task, population, seed, rows, checksum, seconds FROM tasks WHERE task = ?",
+                    &s->record, err);
+    if (status) {
+        gdn_error ignored;
+        gdn_store_close(s, &ignored);
+        *out = NULL;
+    }
+    return status;
+}
+
+gdn_status gdn_store_close(gdn_store *s, gdn_error *err)
+{
+    if (!s)
+        return GDN_OK;
+    sqlite3_finalize(s->insert);
+    sqlite3_finalize(s->find);
+    sqlite3_finalize(s->record);
+    gdn_status status = sqlite3_close(s->db) == SQLITE_OK ? GDN_OK : complain(s, "close the store", err);
+    free(s->path);
+    free(s);
+    return status;
+}
+
+gdn_status gdn_store_has(gdn_store *s, const char *task, bool *found, gdn_error *err)
+{
+    sqlite3_bind_text(s->find, 1, task, -1, SQLITE_TRANSIENT);
+    int code = sqlite3_step(s->find);
+    *found = code == SQLITE_ROW;
+    gdn_status status =
+        code == SQLITE_ROW || code == SQLITE_DONE ? GDN_OK : complain(s, "read the store", err);
+    sqlite3_reset(s->find);
+    return status;
+}
+
+/* ---- writing ---- */
+
+static void bind(sqlite3_stmt *q, int index, const gdn_column *column, const gdn_row *row)
+{
+    const void *field = (const char *)row + column->offset;
+    switch (column->type) {
+    case GDN_COLUMN_ID:
+    case GDN_COLUMN_INT:
+        sqlite3_bind_int64(q, index, *(const int64_t *)field);
+        break;
+    case GDN_COLUMN_TEXT:
+        sqlite3_bind_text(q, index, *(const char *const *)field, -1, SQLITE_STATIC);
+        break;
+    case GDN_COLUMN_REAL:
+        if (isnan(*(const double *)field))
+            sqlite3_bind_null(q, index);
+        else
+            sqlite3_bind_double(q, index, *(const double *)field);
+        break;
+    }
+}
+
+static int by_cell(const void *a, const void *b)
+{
+    uint64_t x = (*(const gdn_row *const *)a)->cell, y = (*(const gdn_row *const *)b)->cell;
+    return (x > y) - (x < y);
+}
+
+/* XXH3-128 of the rows' CSV lines in order of cell. */
+static gdn_status checksum(const gdn_row *rows, int64_t n, char out[33], gdn_error *err)
+{
+    const gdn_row **order = malloc((size_t)(n ? n : 1) * sizeof *order);
+    XXH3_state_t *hash = XXH3_createState();
+    char line[4096];
+    if (!order || !hash) {
+        free(order);
+        XXH3_freeState(hash);
+        return gdn_no_memory(err, "a checksum");
+    }
+    for (int64_t i = 0; i < n; i++)
+        order[i] = &rows[i];
+    qsort(order, (size_t)n, sizeof *order, by_cell);
+    XXH3_128bits_reset(hash);
+    for (int64_t i = 0; i < n; i++) {
+        int length = gdn_row_csv(order[i], line, sizeof line - 1);
+        length = length < (int)sizeof line - 1 ? length : (int)sizeof line - 2;
+        line[length] = '\n';
+        XXH3_128bits_update(hash, line, (size_t)length + 1);
+    }
+    XXH128_hash_t h = XXH3_128bits_digest(hash);
+    snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, (uint64_t)h.high64, (uint64_t)h.low64);
+    XXH3_freeState(hash);
+    free(order);
+    return GDN_OK;
+}
+
+static gdn_status insert_all(gdn_store *s, const gdn_task_record *record, const char *sum,
+                             const gdn_row *rows, int64_t n, gdn_error *err)
+{
+    gdn_status status = GDN_OK;
+    for (int64_t i = 0; i < n && !status; i++) {
+        sqlite3_bind_text(s->insert, 1, record->task, -1, SQLITE_STATIC);
+        for (int c = 0; c < gdn_column_count; c++)
+            bind(s->insert, c + 2, &gdn_columns[c], &rows[i]);
+        if (sqlite3_step(s->insert) != SQLITE_DONE)
+            status = complain(s, "write to the store", err);
+        sqlite3_reset(s->insert);
+    }
+    if (status)
+        return status;
+    sqlite3_stmt *q = NULL;
+    if ((status = prepare(s, "INSERT INTO tasks VALUES (?,?,?,?,?,?)", &q, err)))
+        return status;
+    sqlite3_bind_text(q, 1, record->task, -1, SQLITE_STATIC);
+    sqlite3_bind_text(q, 2, record->population, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(q, 3, record->seed);
+    sqlite3_bind_int64(q, 4, n);
+    sqlite3_bind_text(q, 5, sum, -1, SQLITE_STATIC);
+    sqlite3_bind_double(q, 6, record->seconds);
+    if (sqlite3_step(q) != SQLITE_DONE)
+        status = complain(s, "write to the store", err);
+    sqlite3_finalize(q);
+    return status;
+}
+
+gdn_status gdn_store_commit(gdn_store *s, const gdn_task_record *record, const gdn_row *rows, int64_t n,
+                            gdn_error *err)
+{
+    char sum[33];
+    gdn_status status = checksum(rows, n, sum, err);
+    if (!status)
+        status = execute(s, "BEGIN IMMEDIATE", "write to the store", err);
+    if (status)
+        return status;
+    status = insert_all(s, record, sum, rows, n, err);
+    if (!status)
+        status = execute(s, "COMMIT", "commit to the store", err);
+    if (status)
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+/* ---- reading ---- */
+
+static void fetch(sqlite3_stmt *q, int index, const gdn_column *column, gdn_row *row)
+{
+    void *field = (char *)row + column->offset;
+    switch (column->type) {
+    case GDN_COLUMN_ID:
+    case GDN_COLUMN_INT:
+        *(int64_t *)field = sqlite3_column_int64(q, index);
+        break;
+    case GDN_COLUMN_TEXT:
+        *(const char **)field = (const char *)sqlite3_column_text(q, index);
+        break;
+    case GDN_COLUMN_REAL:
+        *(double *)field =
+            sqlite3_column_type(q, index) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(q, index);
+        break;
+    }
+}
+
+/* The tasks wanted, as a temporary table, so that any number of them can be joined. */
+static gdn_status choose(gdn_store *s, const char *const *tasks, int n, gdn_error *err)
+{
+    sqlite3_stmt *q = NULL;
+    gdn_status status = execute(s,
+                                "CREATE TEMP TABLE IF NOT EXISTS wanted (task TEXT PRIMARY KEY);"
+                                "DELETE FROM temp.wanted",
+                                "read the store", err);
+    if (!status)
+        status = prepare(s, "INSERT OR IGNORE INTO temp.wanted VALUES (?)", &q, err);
+    for (int i = 0; i < n && !status; i++) {
+        sqlite3_bind_text(q, 1, tasks[i], -1, SQLITE_STATIC);
+        if (sqlite3_step(q) != SQLITE_DONE)
+            status = complain(s, "read the store", err);
+        sqlite3_reset(q);
+    }
+    sqlite3_finalize(q);
+    return status;
+}
+
+gdn_status gdn_store_rows(gdn_store *s, const char *const *tasks, int n, const char *order,
+                          gdn_store_visit visit, void *context, gdn_error *err)
+{
+    char sql[2048];
+    sqlite3_stmt *q = NULL;
+    int length = snprintf(sql, sizeof sql, "SELECT ");
+    for (int i = 0; i < gdn_column_count; i++)
+        length += snprintf(sql + length, sizeof sql - (size_t)length, "%s\"%s\"", i ? "," : "",
+                           gdn_columns[i].name);
+    snprintf(sql + length, sizeof sql - (size_t)length,
+             " FROM rows JOIN temp.wanted USING (task) ORDER BY %s", order);
+    gdn_status status = choose(s, tasks, n, err);
+    if (!status)
+        status = prepare(s, sql, &q, err);
+    int code = SQLITE_DONE;
+    while (!status && (code = sqlite3_step(q)) == SQLITE_ROW) {
+        gdn_row row;
+        for (int i = 0; i < gdn_column_count; i++)
+            fetch(q, i, &gdn_columns[i], &row);
+        status = visit(context, &row, err);
+    }
+    if (!status && code != SQLITE_DONE)
+        status = complain(s, "read the store", err);
+    sqlite3_finalize(q);
+    return status;
+}
+
+gdn_status gdn_store_task(gdn_store *s, const char *task, gdn_task_record *record, bool *found,
+                          gdn_error *err)
+{
+    sqlite3_reset(s->record);
+    sqlite3_bind_text(s->record, 1, task, -1, SQLITE_TRANSIENT);
+    int code = sqlite3_step(s->record);
+    *found = code == SQLITE_ROW;
+    if (*found)
+        *record = (gdn_task_record){(const char *)sqlite3_column_text(s->record, 0),
+                                    (const char *)sqlite3_column_text(s->record, 1),
+                                    sqlite3_column_int64(s->record, 2),
+                                    sqlite3_column_int64(s->record, 3),
+                                    (const char *)sqlite3_column_text(s->record, 4),
+                                    sqlite3_column_double(s->record, 5)};
+    return code == SQLITE_ROW || code == SQLITE_DONE ? GDN_OK : complain(s, "read the store", err);
+}

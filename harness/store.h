@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store -- rows at rest while an experiment runs: one SQLite database, one transaction a task.
+ *
+ * A task is in the store with all its rows or not at all, so a run that dies at any moment goes on where it
+ * was. The table of rows has the columns of gdn_columns; tasks carries a checksum of each task's rows.
+ */
+#ifndef GDN_HARNESS_STORE_H
+#define GDN_HARNESS_STORE_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+#include "harness/row.h"
+
+typedef struct gdn_store gdn_store;
+
+/* What tasks holds. */
+typedef struct gdn_task_record {
+    const char *task, *population;
+    int64_t seed, rows;
+    const char *checksum; /* XXH3-128 of the task's rows as CSV lines, sorted by cell */
+    double seconds;
+} gdn_task_record;
+
+/* Open or create. GDN_BAD_INPUT: not writable, not a store, another schema version; GDN_MACHINE: the disk. */
+gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err);
+gdn_status gdn_store_close(gdn_store *s, gdn_error *err);
+
+/* Is this task committed? */
+gdn_status gdn_store_has(gdn_store *s, const char *task, bool *found, gdn_error *err);
+
+/* Commit a task with its rows. rows: [n], any order. */
+gdn_status gdn_store_commit(gdn_store *s, const gdn_task_record *record, const gdn_row *rows, int64_t n,
+                            gdn_error *err);
+
+/*
+ * Visit the rows of the tasks named in tasks[0..n), ordered by the columns of `order` (SQL, trusted). The
+ * row's texts live until visit returns; visit's failure ends the walk.
+ */
+typedef gdn_status (*gdn_store_visit)(void *context, const gdn_row *row, gdn_error *err);
+gdn_status gdn_store_rows(gdn_store *s, const char *const *tasks, int n, const char *order,
+                          gdn_store_visit visit, void *context, gdn_error *err);
+
+/* The record of a task; its texts live until the next call. found = false when it is not there. */
+gdn_status gdn_store_task(gdn_store *s, const char *task, gdn_task_record *record, bool *found,
+                          gdn_error *err);
+
+#endif

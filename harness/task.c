@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* task -- one population at one seed: running it and making its rows; see task.h. */
+#include "harness/task.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "harness/lockstep.h"
+#include "harness/predict.h"
+
+enum { TEXT = 1024 };
+
+/* An error below this many uncertainties of its reference is not reported as a number. */
+static const double BELOW = 1000;
+
+/* Products of alphas are kept in double-double; each multiplication may lose this much. */
+static const double PRODUCT_LOSS = 0x1p-102;
+
+/* A reference is handed over as hi + lo: 106 bits. */
+static const double PAIR_LOSS = 0x1p-104;
+
+/* ---- rows ---- */
+
+static gdn_row *rows_add(gdn_rows *rows)
+{
+    if (rows->count == rows->room) {
+        int64_t room = rows->room ? 2 * rows->room : 1024;
+        gdn_row *grown = realloc(rows->row, (size_t)room * sizeof *grown);
+        if (!grown)
+            return NULL;
+        rows->row = grown;
+        rows->room = room;
+    }
+    return &rows->row[rows->count++];
+}
+
+/* A text that lives as long as the rows; NULL when memory is out. */
+static const char *rows_keep(gdn_rows *rows, const char *text)
+{
+    for (int i = 0; i < rows->texts; i++)
+        if (strcmp(rows->text[i], text) == 0)
+            return rows->text[i];
+    if (rows->texts == rows->text_room) {
+        int room = rows->text_room ? 2 * rows->text_room : 16;
+        char **grown = realloc(rows->text, (size_t)room * sizeof *grown);
+        if (!grown)
+            return NULL;
+        rows->text = grown;
+        rows->text_room = room;
+    }
+    char *copy = strdup(text);
+    if (copy)
+        rows->text[rows->texts++] = copy;
+    return copy;
+}
+
+void gdn_rows_free(gdn_rows *rows)
+{
+    for (int i = 0; i < rows->texts; i++)
+        free(rows->text[i]);
+    free(rows->text);
+    free(rows->row);
+    *rows = (gdn_rows){0};
+}
+
+/* ---- from sums to rows ---- */
+
+/* Everything that the rows of one subject share. */
+typedef struct context {
+    const gdn_lockstep *l;
+    const gdn_subject *subject;
+    int index;           /* of the subject */
+    const char *profile; /* name */
+    const char *recipe, *mode, *population;
+    char identity[2 * TEXT]; /* of the profile */
+} context;
+
+static bool same_gate(const context *c, int h)
+{
+    const gdn_set *set = &c->l->set[c->subject->set], *truth = &c->l->set[0];
+    return set == truth ||
+           (set->params.decay_is_a == truth->params.decay_is_a && set->decay[h] == truth->decay[h] &&
+            set->dt_bias[h] == truth->dt_bias[h] && set->params.alpha == truth->params.alpha);
+}
+
+static bool same_norm(const context *c)
+{
+    const gdn_set *set = &c->l->set[c->subject->set], *truth = &c->l->set[0];
+    size_t bytes = (size_t)c->l->source->shape.dv * sizeof *truth->norm_weight;
+    return set == truth || memcmp(set->norm_weight, truth->norm_weight, bytes) == 0;
+}
+
+/* rms of the relative error of the stored weight. */
+static double norm_error(const context *c)
+{
+    const double *w = c->l->set[c->subject->set].norm_weight, *t = c->l->set[0].norm_weight;
+    double d2 = 0, t2 = 0;
+    for (int j = 0; j < c->l->source->shape.dv; j++) {
+        d2 += (w[j] - t[j]) * (w[j] - t[j]);
+        t2 += t[j] * t[j];
+    }
+    return sqrt(d2 / t2);
+}
+
+/* Relative L2 between a reference and its check over a window. */
+static double checked(const context *c, int set, int h, gdn_quantity q, const gdn_window *w)
+{
+    gdn_sums s = gdn_lockstep_sums(c->l, gdn_series_check(set), h, q, w);
+    double rel = gdn_sums_zero_reference(&s) ? 0 : sqrt(s.dd / s.rr);
+    return rel + PAIR_LOSS + (q == GDN_Q_DECAY ? (double)w->to * PRODUCT_LOSS : 0);
+}
+
+static double uncertainty(const context *c, gdn_kind kind, int h, gdn_quantity q, const gdn_window *w)
+{
+    int set = c->subject->set;
+    return (kind != GDN_ARITH ? checked(c, 0, h, q, w) : 0) +
+           (kind != GDN_TOTAL ? checked(c, set, h, q, w) : 0);
+}
+
+static gdn_format_id output_format(const context *c, gdn_quantity q)
+{
+    if (c->subject->recorded)
+        return c->subject->recorded->spec->output ? (gdn_format_id)c->subject->recorded->spec->output
+                                                  : GDN_FP32;
+    const gdn_recipe *r = &c->subject->own.recipe;
+    const gdn_format_id table[GDN_QUANTITIES] = {[GDN_Q_G] = r->op,
+                                                 [GDN_Q_DECAY] = r->op,
+                                                 [GDN_Q_STATE] = r->state,
+                                                 [GDN_Q_O] = r->output,
+                                                 [GDN_Q_Y] = r->output};
+    return table[q];
+}
+
+/* The sums of one kind, and whether the error is zero because nothing that it depends on was changed. */
+static gdn_sums sums_of(const context *c, gdn_kind kind, int h, gdn_quantity q, const gdn_window *w,
+                        bool *exact)
+{
+    const gdn_lockstep *l = c->l;
+    int set = c->subject->set;
+    *exact = kind == GDN_STORAGE && same_gate(c, h) && (q != GDN_Q_Y || same_norm(c));
+    int series = kind == GDN_STORAGE             ? gdn_series_storage(set)
+                 : kind == GDN_TOTAL || set == 0 ? gdn_series_total(l, c->index)
+                                                 : gdn_series_arith(l, c->index);
+    if (kind == GDN_STORAGE && set == 0) /* REF(true) - REF(true): only the reference's norm is wanted */
+        series = gdn_series_total(l, c->index);
+    return gdn_lockstep_sums(l, series, h, q, w);
+}
+
+static void measure(const context *c, gdn_kind kind, int h, gdn_quantity q, const gdn_window *w, gdn_row *row)
+{
+    bool exact;
+    gdn_sums s = sums_of(c, kind, h, q, w, &exact);
+    if (exact)
+        s.dd = s.dr = s.binades = 0;
+    row->uncertainty = exact ? 0 : uncertainty(c, kind, h, q, w);
+    gdn_measures m = gdn_sums_measures(&s, gdn_formats[output_format(c, q)].p);
+    gdn_flag flag = s.nonfinite && !exact                 ? GDN_NONFINITE
+                    : gdn_sums_zero_reference(&s)         ? GDN_ZERO_REFERENCE
+                    : exact                               ? GDN_FLAG_OK
+                    : m.rel_l2 < BELOW * row->uncertainty ? GDN_BELOW_REFERENCE
+                                                          : GDN_FLAG_OK;
+    row->flag = gdn_flag_names[flag];
+    if (flag != GDN_FLAG_OK)
+        m = (gdn_measures){NAN, NAN, NAN, NAN, NAN, NAN};
+    row->rel_l2 = m.rel_l2;
+    row->nmse = m.nmse;
+    row->max_ulp = m.max_ulp;
+    row->bias = m.bias;
+    row->bits = m.rel_l2 > 0 ? m.bits : (double)NAN;
+    row->cosine = m.cosine;
+}
+
+/* gamma, gamma_eff and what theory says of this row. */
+static void theory(const context *c, gdn_kind kind, int h, gdn_quantity q, const gdn_window *w, gdn_row *row)
+{
+    const gdn_lockstep *l = c->l;
+    const gdn_source *s = l->source;
+    double gamma = gdn_lockstep_mean(l, l->abs_g, h, w->to), beta = gdn_lockstep_mean(l, l->beta, h, w->to),
+           beta2 = gdn_lockstep_mean(l, l->beta2, h, w->to);
+    gdn_keys keys = s->spec.keys;
+    row->gamma = gamma;
+    row->gamma_eff = s->population->file ? (double)NAN
+                                         : gdn_gamma_eff(keys, s->shape.dk, s->spec.rank, gamma, beta, beta2);
+    row->predicted = NAN;
+    if (s->population->file || c->subject->recorded || !s->has_parameters)
+        return;
+    const gdn_set *set = &l->set[c->subject->set], *truth = &l->set[0];
+    gdn_window upto = {1, w->to, true};
+    gdn_sums g = gdn_lockstep_sums(l, gdn_series_storage(c->subject->set), h, GDN_Q_G, &upto);
+    bool gate_kept = same_gate(c, h);
+    gdn_regime r = {
+        .keys = keys,
+        .gamma = gamma,
+        .gamma_eff = row->gamma_eff,
+        .eps = gate_kept ? 0
+               : g.n     ? g.dr / g.rr
+                         : (double)NAN,
+        .eps_a_log = set->dt_bias[h] == truth->dt_bias[h]
+                         ? gdn_rate_error(set->params.decay_is_a, set->decay[h], truth->decay[h])
+                         : (double)NAN,
+        .norm = norm_error(c),
+        .profile = &c->subject->own,
+        .from = w->whole && q == GDN_Q_STATE ? w->to : w->from,
+        .to = w->to,
+    };
+    row->predicted =
+        set->params.alpha != GDN_FP64 && kind == GDN_STORAGE ? (double)NAN : gdn_predict(&r, q, kind);
+}
+
+static uint64_t cell_of(const context *c, const gdn_row *row)
+{
+    char text[16 * TEXT];
+    int n = snprintf(text, sizeof text, "gdnprec %d|%s|%s|%" PRId64 "|%" PRId64 "|%s|%s|%" PRId64 "|%" PRId64,
+                     GDN_SCHEMA, c->l->source->text, c->identity, row->seed, row->head, row->quantity,
+                     row->kind, row->from, row->to);
+    return XXH3_64bits(text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+}
+
+static gdn_status emit(const context *c, gdn_quantity q, gdn_kind kind, const gdn_window *w, gdn_rows *rows,
+                       gdn_error *err)
+{
+    const gdn_lockstep *l = c->l;
+    const gdn_source *s = l->source;
+    bool state = q == GDN_Q_STATE, last_only = c->subject->recorded && state;
+    if (last_only && !(w->whole && w->to == c->subject->recorded->tokens))
+        return GDN_OK;
+    for (int h = 0; h < s->shape.heads; h++) {
+        gdn_row *row = rows_add(rows);
+        if (!row)
+            return gdn_no_memory(err, "rows");
+        *row = (gdn_row){
+            .profile = c->profile,
+            .recipe = c->recipe,
+            .mode = c->mode,
+            .population = c->population,
+            .keys = s->population->file ? "file" : gdn_keys_names[s->spec.keys],
+            .dk = s->shape.dk,
+            .dv = s->shape.dv,
+            .length = w->to,
+            .seed = (int64_t)s->seed,
+            .head = h,
+            .a_log = s->has_parameters ? s->a_log[h] : (double)NAN,
+            .dt_bias = s->has_parameters ? s->dt_bias[h] : (double)NAN,
+            .quantity = gdn_quantity_names[q],
+            .kind = gdn_kind_names[kind],
+            .from = state && w->whole ? w->to : w->from,
+            .to = w->to,
+            .reference = "mpfr",
+            .certified = l->ncolumns,
+        };
+        row->cell = cell_of(c, row);
+        measure(c, kind, h, q, w, row);
+        theory(c, kind, h, q, w, row);
+    }
+    return GDN_OK;
+}
+
+static gdn_status emit_subject(context *c, int index, gdn_rows *rows, gdn_error *err)
+{
+    const gdn_lockstep *l = c->l;
+    const gdn_subject *s = c->subject = &l->subject[index];
+    c->index = index;
+    char text[TEXT] = "recorded";
+    if (s->recorded)
+        snprintf(text, sizeof text, "recorded;%s;%s;%s;%s", s->recorded->spec->g ? s->recorded->spec->g : "",
+                 s->recorded->spec->o ? s->recorded->spec->o : "",
+                 s->recorded->spec->state ? s->recorded->spec->state : "",
+                 s->recorded->spec->y ? s->recorded->spec->y : "");
+    else
+        gdn_profile_text(&s->own, text, sizeof text);
+    c->profile = rows_keep(rows, s->recorded ? s->recorded->spec->name : s->profile->name);
+    c->recipe = rows_keep(rows, s->recorded ? "recorded" : s->own.recipe.name);
+    c->mode = s->recorded ? "recorded" : "portable";
+    snprintf(c->identity, sizeof c->identity, "%s;%s", c->profile ? c->profile : "", text);
+    if (!c->profile || !c->recipe || !c->population)
+        return gdn_no_memory(err, "rows");
+    bool split =
+        l->source->has_parameters && !s->recorded; /* else there are no stored parameters to speak of */
+    gdn_status status = GDN_OK;
+    for (gdn_quantity q = 0; q < GDN_QUANTITIES; q++)
+        for (gdn_kind kind = 0; kind < (split ? GDN_KINDS : 1); kind++)
+            for (int w = 0; w < l->plan.windows && l->wanted[q] && gdn_subject_has(s, q) && !status; w++)
+                status = emit(c, q, kind, &l->plan.window[w], rows, err);
+    return status;
+}
+
+gdn_status gdn_task_run(const gdn_task *task, gdn_task_progress progress, void *progress_context,
+                        gdn_rows *rows, gdn_error *err)
+{
+    gdn_lockstep *l = NULL;
+    *rows = (gdn_rows){0};
+    gdn_status status = gdn_lockstep_open(task, &l, err);
+    if (!status)
+        status = gdn_lockstep_run(l, progress, progress_context, err);
+    if (!status) {
+        context c = {.l = l, .population = rows_keep(rows, l->source->population->name)};
+        for (int p = 0; p < l->subjects && !status; p++)
+            status = emit_subject(&c, p, rows, err);
+    }
+    gdn_lockstep_close(l);
+    if (status)
+        gdn_rows_free(rows);
+    return status;
+}
+
+/* ---- the list of tasks ---- */
+
+/* Everything that determines the rows of a task, hashed. */
+static gdn_status identify(gdn_task *task, gdn_error *err)
+{
+    const gdn_experiment *e = task->experiment;
+    gdn_source *s = NULL;
+    char text[TEXT];
+    gdn_status status = gdn_source_open(e, task->population, task->seed, 1, &s, err);
+    if (status)
+        return status;
+    XXH3_state_t *hash = XXH3_createState();
+    if (!hash) {
+        gdn_source_close(s);
+        return gdn_no_memory(err, "a hash");
+    }
+    XXH3_64bits_reset(hash);
+    int n = snprintf(text, sizeof text, "%d|%d|%d|%d|%d|%" PRIu64 "|", GDN_SCHEMA, e->precision,
+                     e->check_precision, e->check_columns, s->shape.heads, task->seed);
+    XXH3_64bits_update(hash, text, (size_t)n);
+    XXH3_64bits_update(hash, s->text, strlen(s->text));
+    XXH3_64bits_update(hash, s->lengths, (size_t)s->length_count * sizeof *s->lengths);
+    const gdn_population *p = s->population;
+    char **names = p->profiles ? p->profiles : e->file->profiles;
+    unsigned profiles = p->profiles ? p->profiles_count : e->file->profiles_count;
+    for (unsigned i = 0; i < profiles; i++) {
+        const gdn_profile *profile = &e->profiles[gdn_experiment_profile(e, names[i])];
+        XXH3_64bits_update(hash, profile->name, strlen(profile->name) + 1);
+        gdn_profile_text(profile, text, sizeof text);
+        XXH3_64bits_update(hash, text, strlen(text) + 1);
+    }
+    const gdn_quantity *q = p->quantities ? p->quantities : e->file->quantities;
+    unsigned quantities = p->quantities ? p->quantities_count : e->file->quantities_count;
+    if (quantities)
+        XXH3_64bits_update(hash, q, quantities * sizeof *q);
+    for (unsigned i = 0; i < p->recorded_count; i++) {
+        const gdn_recorded_spec *r = &p->recorded[i];
+        n = snprintf(text, sizeof text, "%s|%s|%s|%s|%s|%d;", r->name, r->g ? r->g : "", r->o ? r->o : "",
+                     r->state ? r->state : "", r->y ? r->y : "", r->output);
+        XXH3_64bits_update(hash, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+    }
+    snprintf(task->id, sizeof task->id, "%016" PRIx64, (uint64_t)XXH3_64bits_digest(hash));
+    bool gate_only = true;
+    for (unsigned i = 0; i < quantities; i++)
+        gate_only &= q[i] == GDN_Q_G || q[i] == GDN_Q_DECAY;
+    double width = quantities && gate_only ? 1 : (double)s->shape.dk * s->shape.dv;
+    task->cost = width * s->shape.heads * (double)s->lengths[s->length_count - 1] * (1 + profiles);
+    XXH3_freeState(hash);
+    gdn_source_close(s);
+    return GDN_OK;
+}
+
+gdn_status gdn_tasks_make(const gdn_experiment *e, gdn_task **tasks, int *count, gdn_error *err)
+{
+    size_t room = 0;
+    for (unsigned i = 0; i < e->file->populations_count; i++)
+        room += e->file->populations[i].file ? 1 : (size_t)e->file->seeds;
+    *count = 0;
+    *tasks = gdn_calloc(room, sizeof **tasks);
+    if (!*tasks)
+        return gdn_no_memory(err, "tasks");
+    gdn_status status = GDN_OK;
+    for (unsigned i = 0; i < e->file->populations_count && !status; i++) {
+        int seeds = e->file->populations[i].file ? 1 : (int)e->file->seeds;
+        for (int seed = 1; seed <= seeds && !status; seed++) {
+            gdn_task *t = &(*tasks)[(*count)++];
+            *t = (gdn_task){.experiment = e, .population = (int)i, .seed = (uint64_t)seed};
+            status = identify(t, err);
+        }
+    }
+    if (status) {
+        free(*tasks);
+        *tasks = NULL;
+    }
+    return status;
+}

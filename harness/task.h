@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * task -- the unit of work and of durability: one population at one seed, with every profile that uses it.
+ *
+ * All engines advance in lock-step, block by block, over the same inputs; differences are accumulated and the
+ * block is dropped. REF(true parameters) runs once, REF(stored parameters) once per distinct set of stored
+ * parameters, each beside its check at a higher precision on sampled columns. Then
+ *
+ *     total = KERNEL(stored) - REF(true),   storage = REF(stored) - REF(true),   arith = KERNEL(stored) -
+ * REF(stored).
+ */
+#ifndef GDN_HARNESS_TASK_H
+#define GDN_HARNESS_TASK_H
+
+#include "harness/experiment.h"
+#include "harness/row.h"
+
+typedef struct gdn_task {
+    const gdn_experiment *experiment;
+    int population;
+    uint64_t seed;
+    char id[17]; /* hash of all that determines its rows */
+    double cost; /* head-tokens times engines, for progress */
+} gdn_task;
+
+/* Called with the share of the task done since the last call (they sum to 1); returns nonzero to stop the
+ * task. */
+typedef int (*gdn_task_progress)(void *context, double share);
+
+/* Rows of a task and the texts they borrow. */
+typedef struct gdn_rows {
+    gdn_row *row; /* [count] */
+    int64_t count, room;
+    char **text; /* [texts] */
+    int texts, text_room;
+} gdn_rows;
+
+/* The tasks of an experiment, in order. *tasks: [*count], to be freed with free(). */
+gdn_status gdn_tasks_make(const gdn_experiment *e, gdn_task **tasks, int *count, gdn_error *err);
+
+/* Run one. GDN_DIFFERS when `progress` asked to stop. */
+gdn_status gdn_task_run(const gdn_task *task, gdn_task_progress progress, void *context, gdn_rows *rows,
+                        gdn_error *err);
+
+void gdn_rows_free(gdn_rows *rows);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * norm -- the L2 norm of q and k and the gated RMS norm of the output, one row at a time.
+ *
+ *     x^ = x rsqrt(sum x^2 + eps)                    y = w (o rsqrt(mean o^2 + eps)) (z sigmoid(z))
+ *
+ * A sum over a row has a fixed shape: term i goes to partial (i / 4) mod 8, each partial adds its terms in
+ * order of i, and the partials are combined as a butterfly. Eight lanes of a warp that load four values at a
+ * time do the same. In fp32 a term is added by fma; in bf16 the square and the sum are each rounded. Included
+ * by files that are compiled per instruction set.
+ */
+#ifndef GDN_KERNELS_NORM_H
+#define GDN_KERNELS_NORM_H
+
+#include "base/simd.h"
+#include "kernels/portable.h"
+#include "kernels/recipe.h"
+
+/* x rounded to the format of an operation: fp32 (the cast itself) or bf16. */
+GDN_INLINE float gdn_op_round(gdn_format_id op, double x)
+{
+    return op == GDN_FP32 ? (float)x : (float)gdn_round(&gdn_formats[op], x);
+}
+
+/* sum of x_i^2 over a row; x: [n]. */
+GDN_INLINE float gdn_row_squares(gdn_format_id op, const float *x, int n)
+{
+    float p[8] = {0};
+    for (int i = 0; i < n; i++) {
+        float *s = &p[i / 4 % 8];
+        *s = op == GDN_FP32 ? __builtin_fmaf(x[i], x[i], *s)
+                            : gdn_op_round(op, *s + (double)gdn_op_round(op, (double)x[i] * x[i]));
+    }
+    for (int m = 1; m < 8; m *= 2)
+        for (int i = 0; i < 8; i += 2 * m)
+            p[i] = gdn_op_round(op, (double)p[i] + p[i + m]);
+    return p[0];
+}
+
+/*
+ * The L2-normalised row, resting in the recipe's qk format, times `scale` (1 for k, d_k^(-1/2) for q).
+ * x, out: [n]; out has room for n rounded up to 16 and is padded with zeros.
+ */
+GDN_INLINE void gdn_l2_norm(const gdn_recipe *recipe, const float *x, int n, double scale, float *out)
+{
+    gdn_format_id op = recipe->op;
+    double sum = gdn_op_round(op, gdn_row_squares(op, x, n) + (double)gdn_op_round(op, GDN_NORM_EPS));
+    float rstd = gdn_op_round(op, gdn_rsqrt(sum)), factor = gdn_op_round(op, scale);
+    int i = 0;
+    for (; i < n; i++)
+        out[i] = gdn_op_round(op, (double)x[i] * rstd);
+    if (recipe->qk != op)
+        for (i = 0; i < n; i++)
+            out[i] = (float)gdn_round(&gdn_formats[recipe->qk], out[i]);
+    if (scale != 1)
+        for (i = 0; i < n; i++)
+            out[i] = gdn_op_round(op, (double)out[i] * factor);
+    for (; i % 16; i++)
+        out[i] = 0;
+}
+
+/* The gated RMS norm of one row, rounded once where it leaves. o, z: [dv]; w: [dv]; y: [dv]. */
+GDN_INLINE void gdn_out_norm(const gdn_recipe *recipe, const float *o, const float *z, const double *w,
+                             int dv, double *y)
+{
+    gdn_format_id op = recipe->op;
+    const gdn_format *f = &gdn_formats[op], *out = &gdn_formats[recipe->output];
+    float mean = gdn_op_round(op, gdn_row_squares(op, o, dv) / (double)dv);
+    float rstd = gdn_op_round(op, gdn_rsqrt(gdn_op_round(op, mean + (double)gdn_op_round(op, GDN_NORM_EPS))));
+    for (int j = 0; j < dv; j++) {
+        double silu = gdn_round(f, z[j] * gdn_round(f, gdn_sigmoid(z[j])));
+        double normed = gdn_round(f, gdn_round(f, (double)o[j] * rstd) * gdn_round(f, w[j]));
+        y[j] = gdn_round(out, gdn_round(f, normed * silu));
+    }
+}
+
+#endif

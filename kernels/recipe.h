@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * recipe -- what is rounded on the way, as rows of data (spec section 3).
+ *
+ * A recipe says, for each step of the layer, in which format its result lies. Two formats of operation exist:
+ * fp32, in which a dot product is a chain of fused multiply-adds, and bf16, in which every product and every
+ * sum is rounded to bf16.
+ */
+#ifndef GDN_KERNELS_RECIPE_H
+#define GDN_KERNELS_RECIPE_H
+
+#include "base/format.h"
+
+typedef enum gdn_softplus_variant {
+    GDN_SOFTPLUS_EXACT,   /* log(1 + e^x) rounded once */
+    GDN_SOFTPLUS_TORCH,   /* x above 20, else log1p(exp x), each rounded */
+    GDN_SOFTPLUS_LOG_EXP, /* x above 20, else ln 2 log2(1 + exp2(x log2 e)), each rounded: kernels without
+                             log1p */
+    GDN_SOFTPLUS_VARIANTS
+} gdn_softplus_variant;
+
+typedef enum gdn_rounding { GDN_NEAREST, GDN_STOCHASTIC, GDN_ROUNDINGS } gdn_rounding;
+
+extern const char *const gdn_softplus_names[GDN_SOFTPLUS_VARIANTS];
+extern const char *const gdn_rounding_names[GDN_ROUNDINGS];
+
+typedef struct gdn_recipe {
+    const char *name;
+    const char *summary;
+    gdn_format_id op;    /* result of every operation: fp32 or bf16 */
+    gdn_format_id exp_a; /* exp(A_log) */
+    gdn_softplus_variant softplus;
+    gdn_format_id beta;  /* beta = sigmoid(b) */
+    gdn_format_id qk;    /* q^, k^ after the L2 norm */
+    gdn_format_id state; /* the state as it rests between tokens */
+    gdn_rounding state_rounding;
+    gdn_format_id output; /* o and y, each rounded once where it leaves */
+} gdn_recipe;
+
+extern const gdn_recipe gdn_recipes[];
+extern const int gdn_recipe_count;
+
+/* The recipe called `name`, or NULL. */
+const gdn_recipe *gdn_recipe_by_name(const char *name);
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* recurrent -- the recurrent recipes as an engine; see recurrent.h. The arithmetic is in recurrent_tile.c. */
+#include "kernels/recurrent.h"
+
+#include <stdlib.h>
+
+#include "base/simd.h"
+#include "kernels/gate.h"
+
+/* Tokens that pass through the scratch at a time: k^ and q^ of 32 tokens at d_k = 128 are 32 KiB, half an L1
+ * and L2. */
+enum { SPAN = 32 };
+
+typedef struct engine {
+    gdn_setup s;
+    double *rate; /* [H] exp(A_log) */
+    int rows, tiles;
+    float *state;        /* [H][tiles][rows][16] */
+    float *qn, *kn;      /* [SPAN][rows] */
+    float *otile;        /* [SPAN][tiles * 16] */
+    float *alpha, *beta; /* [SPAN] */
+} engine;
+
+static void engine_close(void *self)
+{
+    engine *e = self;
+    if (!e)
+        return;
+    free(e->rate);
+    free(e->state);
+    free(e->qn);
+    free(e->kn);
+    free(e->otile);
+    free(e->alpha);
+    free(e->beta);
+    free(e);
+}
+
+static size_t state_index(const engine *e, int h, int i, int j)
+{
+    size_t tile = (size_t)h * (size_t)e->tiles + (size_t)(j / GDN_VF);
+    return (tile * (size_t)e->rows + (size_t)i) * GDN_VF + (size_t)(j % GDN_VF);
+}
+
+static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *err)
+{
+    gdn_shape shape = setup->shape;
+    size_t H = (size_t)shape.heads;
+    if (setup->columns)
+        return gdn_fail(err, GDN_BAD_INPUT, "the recurrent engine runs all value columns, not a sample");
+    engine *e = gdn_calloc(1, sizeof *e);
+    *self = e;
+    if (!e)
+        return gdn_no_memory(err, "a recurrent engine");
+    e->s = *setup;
+    e->rows = (shape.dk + 15) / 16 * 16;
+    e->tiles = (shape.dv + GDN_VF - 1) / GDN_VF;
+    size_t tile = (size_t)e->rows * GDN_VF;
+    e->rate = gdn_calloc(H, sizeof *e->rate);
+    e->alpha = gdn_calloc(SPAN, sizeof *e->alpha);
+    e->beta = gdn_calloc(SPAN, sizeof *e->beta);
+    if (setup->recurrence) {
+        e->state = gdn_calloc(H * (size_t)e->tiles * tile, sizeof *e->state);
+        e->qn = gdn_calloc(SPAN * (size_t)e->rows, sizeof *e->qn);
+        e->kn = gdn_calloc(SPAN * (size_t)e->rows, sizeof *e->kn);
+        e->otile = gdn_calloc(SPAN * (size_t)e->tiles * GDN_VF, sizeof *e->otile);
+    }
+    if (!e->rate || !e->alpha || !e->beta ||
+        (setup->recurrence && (!e->state || !e->qn || !e->kn || !e->otile))) {
+        engine_close(e);
+        *self = NULL;
+        return gdn_no_memory(err, "the state of a recurrent engine");
+    }
+    const gdn_recipe *recipe = setup->recipe;
+    for (int h = 0; h < shape.heads; h++) {
+        e->rate[h] = setup->params.decay ? gdn_gate_rate(recipe, &setup->params, h) : 0;
+        for (int i = 0; setup->state0 && setup->recurrence && i < shape.dk; i++)
+            for (int j = 0; j < shape.dv; j++) {
+                size_t at = ((size_t)h * (size_t)shape.dk + (size_t)i) * (size_t)shape.dv + (size_t)j;
+                e->state[state_index(e, h, i, j)] =
+                    (float)gdn_round(&gdn_formats[recipe->state], setup->state0[at]);
+            }
+    }
+    return GDN_OK;
+}
+
+/* alpha and beta of head h, tokens t .. t + n - 1 of the block; g and alpha are written where wanted. */
+static void gates(engine *e, const gdn_block *in, const gdn_outputs *out, int h, int t, int n)
+{
+    const gdn_recipe *recipe = e->s.recipe;
+    const gdn_params *p = &e->s.params;
+    for (int x = 0; x < n; x++) {
+        size_t at = (size_t)h * (size_t)in->tokens + (size_t)(t + x);
+        gdn_gate gate = in->g ? gdn_gate_given(recipe, p->alpha, in->g[at])
+                              : gdn_gate_token(recipe, p->alpha, e->rate[h], p->dt_bias[h], in->a[at]);
+        e->alpha[x] = (float)gate.alpha;
+        if (out->g)
+            out->g[at] = gate.g;
+        if (out->alpha)
+            out->alpha[at] = gate.alpha;
+        if (e->s.recurrence)
+            e->beta[x] = (float)(in->beta ? gdn_round(&gdn_formats[recipe->beta], in->beta[at])
+                                          : gdn_gate_beta(recipe, in->b[at]));
+    }
+}
+
+static gdn_status engine_advance(void *self, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
+{
+    static void (*const run[GDN_ISAS])(const gdn_recurrent_head *) = {
+        gdn_recurrent_head_scalar,
+#if defined(__x86_64__)
+        gdn_recurrent_head_avx2,
+        gdn_recurrent_head_avx512,
+#endif
+    };
+    (void)err;
+    engine *e = self;
+    size_t dk = (size_t)e->s.shape.dk, dv = (size_t)e->s.shape.dv;
+    for (int h = 0; h < e->s.shape.heads; h++)
+        for (int t = 0; t < in->tokens; t += SPAN) {
+            int n = in->tokens - t < SPAN ? in->tokens - t : SPAN;
+            gates(e, in, out, h, t, n);
+            if (!e->s.recurrence)
+                continue;
+            size_t at = (size_t)h * (size_t)in->tokens + (size_t)t;
+            run[gdn_isa_best()](&(gdn_recurrent_head){
+                .recipe = e->s.recipe,
+                .dk = (int)dk,
+                .dv = (int)dv,
+                .n = n,
+                .q = in->q + at * dk,
+                .k = in->k + at * dk,
+                .v = in->v + at * dv,
+                .z = in->z ? in->z + at * dv : NULL,
+                .alpha = e->alpha,
+                .beta = e->beta,
+                .w = e->s.params.norm_weight,
+                .state = e->state + state_index(e, h, 0, 0),
+                .qn = e->qn,
+                .kn = e->kn,
+                .otile = e->otile,
+                .o = out->o ? out->o + at * dv : NULL,
+                .y = out->y ? out->y + at * dv : NULL,
+                .seed = e->s.seed,
+                .head = (uint32_t)h,
+                .first = in->first + t,
+            });
+        }
+    return GDN_OK;
+}
+
+static gdn_status engine_read_state(void *self, double *hi, double *lo, gdn_error *err)
+{
+    (void)err;
+    (void)lo;
+    const engine *e = self;
+    for (int h = 0; h < e->s.shape.heads; h++)
+        for (int i = 0; i < e->s.shape.dk; i++)
+            for (int j = 0; j < e->s.shape.dv; j++)
+                *hi++ = e->state[state_index(e, h, i, j)];
+    return GDN_OK;
+}
+
+const gdn_engine gdn_recurrent_engine = {
+    .name = "recurrent",
+    .summary = "the recurrent recipes in portable arithmetic",
+    .pairs = false,
+    .open = engine_open,
+    .advance = engine_advance,
+    .read_state = engine_read_state,
+    .close = engine_close,
+};

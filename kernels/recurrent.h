@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * recurrent -- the recurrent recipes as an engine:
+ *
+ *     S <- alpha S;  delta = beta (v - S^T k^);  S <- S + k^ delta^T;  o = S^T q^;  y = out_norm(o)
+ *
+ * in portable arithmetic, one head and sixteen value columns at a time, columns in vector lanes.
+ */
+#ifndef GDN_KERNELS_RECURRENT_H
+#define GDN_KERNELS_RECURRENT_H
+
+#include "base/engine.h"
+#include "kernels/recipe.h"
+
+extern const gdn_engine gdn_recurrent_engine;
+
+/* One head over n tokens; what kernels/recurrent_tile.c exports per instruction set. */
+typedef struct gdn_recurrent_head {
+    const gdn_recipe *recipe;
+    int dk, dv, n;
+    const float *q, *k;        /* [n][dk] before the L2 norm */
+    const float *v, *z;        /* [n][dv]; z may be NULL */
+    const float *alpha, *beta; /* [n] */
+    const double *w;           /* [dv] */
+    float *state;              /* [ceil(dv / 16)][dk rounded up to 16][16] */
+    float *qn, *kn;            /* [n][dk rounded up to 16] scratch */
+    float *otile;              /* [n][dv rounded up to 16] scratch */
+    double *o, *y;             /* [n][dv], NULL: not wanted */
+    uint64_t seed;             /* stochastic rounding: seed, head, and position of the first token */
+    uint32_t head;
+    int64_t first;
+} gdn_recurrent_head;
+
+void gdn_recurrent_head_scalar(const gdn_recurrent_head *c);
+void gdn_recurrent_head_avx2(const gdn_recurrent_head *c);
+void gdn_recurrent_head_avx512(const gdn_recurrent_head *c);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gdn_dd -- the layer in double-double; see gdn_dd.h, and dd_tile.c for the arithmetic. */
+#include "reference/gdn_dd.h"
+
+#include <stdlib.h>
+
+#include "reference/batch.h"
+
+typedef struct engine {
+    gdn_batch b;
+    gdn_dd scale; /* d_k^(-1/2) */
+} engine;
+
+static gdn_dd token(const gdn_run_pairs *x, int t)
+{
+    return gdn_dd_pair(x->hi[t], x->lo[t]);
+}
+
+static void put(gdn_run_pairs *x, int t, gdn_dd y)
+{
+    x->hi[t] = y.hi;
+    x->lo[t] = y.lo;
+}
+
+/* rho = alpha / |k|, sigma = beta / |k|, omega = d_k^(-1/2) / |q| */
+static void factors(engine *e, int n)
+{
+    gdn_batch *b = &e->b;
+    for (int t = 0; t < n; t++) {
+        put(b->rho, t, gdn_dd_mul(token(b->alpha, t), token(b->k_inverse, t)));
+        put(b->sigma, t, gdn_dd_mul(token(b->beta, t), token(b->k_inverse, t)));
+        put(b->omega, t, gdn_dd_mul(e->scale, token(b->q_inverse, t)));
+    }
+}
+
+static void out_norm(engine *e, const gdn_run *run)
+{
+    gdn_batch *b = &e->b;
+    const gdn_outputs *out = run->out;
+    gdn_norm x = {b->o, b->o_lo, b->z, b->weight, run->n, b->stride};
+    for (int t = 0; t < run->n && out->y && b->setup.columns; t++)
+        put(b->ms, t,
+            gdn_dd_pair(out->ms[run->at + (size_t)t], out->ms_lo ? out->ms_lo[run->at + (size_t)t] : 0.0));
+    if (gdn_batch_own_mean(b, out))
+        b->code->mean_square(&x, b->setup.shape.dv, b->ms);
+    for (int t = 0; t < run->n && gdn_batch_own_mean(b, out); t++) {
+        if (out->ms)
+            out->ms[run->at + (size_t)t] = b->ms->hi[t];
+        if (out->ms_lo)
+            out->ms_lo[run->at + (size_t)t] = b->ms->lo[t];
+    }
+    if (!out->y)
+        return;
+    b->code->norm(&x, b->ms);
+    gdn_batch_store(b, run, b->o, out->y);
+    gdn_batch_store(b, run, b->o_lo, out->y_lo);
+}
+
+static void advance_run(engine *e, const gdn_run *run)
+{
+    gdn_batch *b = &e->b;
+    gdn_batch_gate(b, run);
+    if (!b->setup.recurrence)
+        return;
+    gdn_batch_load(b, run);
+    factors(e, run->n);
+    for (int j = 0; j < b->stride / GDN_TILE; j++) {
+        gdn_tile tile = gdn_batch_tile(b, run, j);
+        tile.rho = b->rho;
+        tile.sigma = b->sigma;
+        tile.omega = b->omega;
+        b->code->tile(&tile);
+    }
+    gdn_batch_store(b, run, b->o, run->out->o);
+    gdn_batch_store(b, run, b->o_lo, run->out->o_lo);
+    out_norm(e, run);
+}
+
+static gdn_status engine_advance(void *self, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
+{
+    engine *e = self;
+    gdn_status status = gdn_batch_begin(&e->b, in, out, err);
+    for (int h = 0; !status && h < e->b.setup.shape.heads; h++)
+        for (int t = 0; t < in->tokens; t += GDN_RUN) {
+            int n = in->tokens - t < GDN_RUN ? in->tokens - t : GDN_RUN;
+            gdn_run run = {in, out, h, n, (size_t)h * (size_t)in->tokens + (size_t)t};
+            advance_run(e, &run);
+        }
+    return status;
+}
+
+static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *err)
+{
+    *self = NULL;
+    engine *e = gdn_calloc(1, sizeof *e);
+    if (!e)
+        return gdn_no_memory(err, "a double-double engine");
+    gdn_status status = gdn_batch_open(&e->b, setup, 2, err);
+    if (status) {
+        free(e);
+        return status;
+    }
+    e->scale = gdn_dd_rsqrt(gdn_dd_pair((double)setup->shape.dk, 0.0));
+    *self = e;
+    return GDN_OK;
+}
+
+static gdn_status engine_read_state(void *self, double *hi, double *lo, gdn_error *err)
+{
+    (void)err;
+    engine *e = self;
+    return gdn_batch_read_state(&e->b, hi, lo);
+}
+
+static void engine_close(void *self)
+{
+    engine *e = self;
+    if (!e)
+        return;
+    gdn_batch_close(&e->b);
+    free(e);
+}
+
+const gdn_engine gdn_dd_engine = {
+    .name = "dd",
+    .summary = "the layer in double-double, about 31 digits; certified against MPFR",
+    .pairs = true,
+    .open = engine_open,
+    .advance = engine_advance,
+    .read_state = engine_read_state,
+    .close = engine_close,
+};
