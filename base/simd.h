@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * simd -- one 64-byte vector, written once for scalar code, AVX2 and AVX-512.
+ * simd -- vectors of floats, written once for scalar code, AVX2 and AVX-512.
  *
- * Lanes are value columns, which never mix, so the width of the machine's registers cannot change a result:
- * the compiler splits a vector into two, four or sixteen registers and the bits stay. Arithmetic uses the
- * operators of the GNU vector extension; only the fused multiply-add needs a name. A file that includes this
- * is compiled once per instruction set with GDN_ISA set (Makefile), and gdn_isa_best() chooses at run time.
+ * Lanes are value columns, which never mix, so the width of the machine's registers cannot change a result. A
+ * vector is one register of the instruction set that the file is compiled for: gcc keeps wider ones in
+ * memory. Arithmetic uses the operators of the GNU vector extension; only the fused multiply-add needs a
+ * name. A file that includes this is compiled once per instruction set with GDN_ISA set (Makefile), and
+ * gdn_isa_best() chooses at run time.
  */
 #ifndef GDN_BASE_SIMD_H
 #define GDN_BASE_SIMD_H
@@ -18,21 +19,20 @@
 
 #define GDN_INLINE static inline __attribute__((always_inline, unused))
 
-typedef float gdn_vf __attribute__((vector_size(64)));     /* 16 floats */
-typedef uint32_t gdn_vu __attribute__((vector_size(64)));  /* 16 words */
-typedef double gdn_vd __attribute__((vector_size(64)));    /* 8 doubles */
-typedef uint64_t gdn_vul __attribute__((vector_size(64))); /* 8 long words */
+#if defined(__AVX512F__)
+enum { GDN_VF = 16 };
+#elif defined(__AVX2__) && defined(__FMA__)
+enum { GDN_VF = 8 };
+#else
+enum { GDN_VF = 4 };
+#endif
 
-enum { GDN_VF = 16, GDN_VD = 8 };
+typedef float gdn_vf __attribute__((vector_size(4 * GDN_VF)));
+typedef uint32_t gdn_vu __attribute__((vector_size(4 * GDN_VF)));
 
 GDN_INLINE gdn_vf gdn_vf_set(float x)
 {
     return (gdn_vf){0} + x;
-}
-
-GDN_INLINE gdn_vd gdn_vd_set(double x)
-{
-    return (gdn_vd){0} + x;
 }
 
 /* a b + c, rounded once. */
@@ -41,35 +41,10 @@ GDN_INLINE gdn_vf gdn_vf_fma(gdn_vf a, gdn_vf b, gdn_vf c)
 #if defined(__AVX512F__)
     return (gdn_vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__AVX2__) && defined(__FMA__)
-    union {
-        gdn_vf v;
-        __m256 h[2];
-    } x = {a}, y = {b}, z = {c};
-    z.h[0] = _mm256_fmadd_ps(x.h[0], y.h[0], z.h[0]);
-    z.h[1] = _mm256_fmadd_ps(x.h[1], y.h[1], z.h[1]);
-    return z.v;
+    return (gdn_vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #else
     for (int i = 0; i < GDN_VF; i++)
         c[i] = __builtin_fmaf(a[i], b[i], c[i]);
-    return c;
-#endif
-}
-
-GDN_INLINE gdn_vd gdn_vd_fma(gdn_vd a, gdn_vd b, gdn_vd c)
-{
-#if defined(__AVX512F__)
-    return (gdn_vd)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
-#elif defined(__AVX2__) && defined(__FMA__)
-    union {
-        gdn_vd v;
-        __m256d h[2];
-    } x = {a}, y = {b}, z = {c};
-    z.h[0] = _mm256_fmadd_pd(x.h[0], y.h[0], z.h[0]);
-    z.h[1] = _mm256_fmadd_pd(x.h[1], y.h[1], z.h[1]);
-    return z.v;
-#else
-    for (int i = 0; i < GDN_VD; i++)
-        c[i] = __builtin_fma(a[i], b[i], c[i]);
     return c;
 #endif
 }

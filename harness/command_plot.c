@@ -83,7 +83,7 @@ static gdn_status plot_one(const char *directory, const arguments *a, gdn_error 
 {
     char share[4096], plots[4200];
     snprintf(plots, sizeof plots, "%s/plots", gdn_share(share, sizeof share));
-    gdn_status status = gdn_plot(directory, plots, a->quiet ? NULL : stderr, err);
+    gdn_status status = gdn_plot(directory, plots, err);
     if (!status && !a->quiet)
         printf("figures in %s/figures\n", directory);
     return status;

@@ -59,18 +59,50 @@ GDN_INLINE void gdn_l2_norm(const gdn_recipe *recipe, const float *x, int n, dou
         out[i] = 0;
 }
 
-/* The gated RMS norm of one row, rounded once where it leaves. o, z: [dv]; w: [dv]; y: [dv]. */
-GDN_INLINE void gdn_out_norm(const gdn_recipe *recipe, const float *o, const float *z, const double *w,
-                             int dv, double *y)
+/* A row rounded to a format in place. x: [n] */
+GDN_INLINE void gdn_row_round(gdn_format_id format, float *x, int n)
+{
+    if (format == GDN_BF16)
+        for (int i = 0; i < n; i++)
+            x[i] = gdn_bf16_to_float(gdn_float_to_bf16(x[i]));
+    else if (format != GDN_FP32)
+        for (int i = 0; i < n; i++)
+            x[i] = (float)gdn_round(&gdn_formats[format], x[i]);
+}
+
+/*
+ * The gated RMS norm of one row, rounded once where it leaves. Each product of ((o rstd) w) (z sigmoid(z)) is
+ * a float operation, rounded again where the recipe's format is bf16: that is the bf16 operation, since 24 >=
+ * 2 8 + 2. o, z, w: [dv]; y: [dv].
+ */
+GDN_INLINE void gdn_out_norm(const gdn_recipe *recipe, const float *o, const float *z, const float *w, int dv,
+                             double *y)
 {
     gdn_format_id op = recipe->op;
-    const gdn_format *f = &gdn_formats[op], *out = &gdn_formats[recipe->output];
     float mean = gdn_op_round(op, gdn_row_squares(op, o, dv) / (double)dv);
     float rstd = gdn_op_round(op, gdn_rsqrt(gdn_op_round(op, mean + (double)gdn_op_round(op, GDN_NORM_EPS))));
-    for (int j = 0; j < dv; j++) {
-        double silu = gdn_round(f, z[j] * gdn_round(f, gdn_sigmoid(z[j])));
-        double normed = gdn_round(f, gdn_round(f, (double)o[j] * rstd) * gdn_round(f, w[j]));
-        y[j] = gdn_round(out, gdn_round(f, normed * silu));
+    enum { STRIP = 64 };
+    for (int from = 0; from < dv; from += STRIP) {
+        int n = dv - from < STRIP ? dv - from : STRIP;
+        float gate[STRIP], normed[STRIP];
+        for (int j = 0; j < n; j++)
+            gate[j] = (float)gdn_sigmoid(z[from + j]);
+        gdn_row_round(op, gate, n);
+        for (int j = 0; j < n; j++) {
+            gate[j] *= z[from + j];
+            normed[j] = o[from + j] * rstd;
+        }
+        gdn_row_round(op, gate, n);
+        gdn_row_round(op, normed, n);
+        for (int j = 0; j < n; j++)
+            normed[j] *= w[from + j];
+        gdn_row_round(op, normed, n);
+        for (int j = 0; j < n; j++)
+            normed[j] *= gate[j];
+        gdn_row_round(op, normed, n);
+        gdn_row_round(recipe->output, normed, n);
+        for (int j = 0; j < n; j++)
+            y[from + j] = normed[j];
     }
 }
 

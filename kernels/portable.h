@@ -66,8 +66,8 @@ GDN_PORTABLE double gdn_exp(double x)
     p = __builtin_fma(p, r, 0.5);
     p = __builtin_fma(p, r, 1.0);
     p = __builtin_fma(p, r, 1.0);
-    int64_t k = (int64_t)gdn_bits64(shifted) - (int64_t)gdn_bits64(magic);
-    int64_t half = k / 2, rest = k - half;
+    int32_t k = (int32_t)gdn_bits64(shifted), half = k / 2,
+            rest = k - half; /* the low bits of 1.5 2^52 + n are n */
     p *= gdn_double_of((uint64_t)(half + 1023) << 52);
     return p * gdn_double_of((uint64_t)(rest + 1023) << 52);
 }

@@ -15,10 +15,11 @@ typedef struct engine {
     gdn_setup s;
     double *rate; /* [H] exp(A_log) */
     int rows, tiles;
-    float *state;        /* [H][tiles][rows][16] */
-    float *qn, *kn;      /* [SPAN][rows] */
-    float *otile;        /* [SPAN][tiles * 16] */
-    float *alpha, *beta; /* [SPAN] */
+    float *state;         /* [H][tiles][rows][16] */
+    float *qn, *kn;       /* [SPAN][rows] */
+    float *vtile, *otile; /* [SPAN][tiles * 16] */
+    float *w;             /* [dv] */
+    float *alpha, *beta;  /* [SPAN] */
 } engine;
 
 static void engine_close(void *self)
@@ -30,7 +31,9 @@ static void engine_close(void *self)
     free(e->state);
     free(e->qn);
     free(e->kn);
+    free(e->vtile);
     free(e->otile);
+    free(e->w);
     free(e->alpha);
     free(e->beta);
     free(e);
@@ -38,8 +41,8 @@ static void engine_close(void *self)
 
 static size_t state_index(const engine *e, int h, int i, int j)
 {
-    size_t tile = (size_t)h * (size_t)e->tiles + (size_t)(j / GDN_VF);
-    return (tile * (size_t)e->rows + (size_t)i) * GDN_VF + (size_t)(j % GDN_VF);
+    size_t tile = (size_t)h * (size_t)e->tiles + (size_t)(j / GDN_RECURRENT_TILE);
+    return (tile * (size_t)e->rows + (size_t)i) * GDN_RECURRENT_TILE + (size_t)(j % GDN_RECURRENT_TILE);
 }
 
 static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *err)
@@ -54,8 +57,8 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
         return gdn_no_memory(err, "a recurrent engine");
     e->s = *setup;
     e->rows = (shape.dk + 15) / 16 * 16;
-    e->tiles = (shape.dv + GDN_VF - 1) / GDN_VF;
-    size_t tile = (size_t)e->rows * GDN_VF;
+    e->tiles = (shape.dv + GDN_RECURRENT_TILE - 1) / GDN_RECURRENT_TILE;
+    size_t tile = (size_t)e->rows * GDN_RECURRENT_TILE;
     e->rate = gdn_calloc(H, sizeof *e->rate);
     e->alpha = gdn_calloc(SPAN, sizeof *e->alpha);
     e->beta = gdn_calloc(SPAN, sizeof *e->beta);
@@ -63,15 +66,19 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
         e->state = gdn_calloc(H * (size_t)e->tiles * tile, sizeof *e->state);
         e->qn = gdn_calloc(SPAN * (size_t)e->rows, sizeof *e->qn);
         e->kn = gdn_calloc(SPAN * (size_t)e->rows, sizeof *e->kn);
-        e->otile = gdn_calloc(SPAN * (size_t)e->tiles * GDN_VF, sizeof *e->otile);
+        e->vtile = gdn_calloc(SPAN * (size_t)e->tiles * GDN_RECURRENT_TILE, sizeof *e->vtile);
+        e->otile = gdn_calloc(SPAN * (size_t)e->tiles * GDN_RECURRENT_TILE, sizeof *e->otile);
+        e->w = gdn_calloc((size_t)shape.dv, sizeof *e->w);
     }
     if (!e->rate || !e->alpha || !e->beta ||
-        (setup->recurrence && (!e->state || !e->qn || !e->kn || !e->otile))) {
+        (setup->recurrence && (!e->state || !e->qn || !e->kn || !e->vtile || !e->otile || !e->w))) {
         engine_close(e);
         *self = NULL;
         return gdn_no_memory(err, "the state of a recurrent engine");
     }
     const gdn_recipe *recipe = setup->recipe;
+    for (int j = 0; e->w && setup->params.norm_weight && j < shape.dv; j++)
+        e->w[j] = (float)gdn_round(&gdn_formats[recipe->op], setup->params.norm_weight[j]);
     for (int h = 0; h < shape.heads; h++) {
         e->rate[h] = setup->params.decay ? gdn_gate_rate(recipe, &setup->params, h) : 0;
         for (int i = 0; setup->state0 && setup->recurrence && i < shape.dk; i++)
@@ -134,10 +141,11 @@ static gdn_status engine_advance(void *self, const gdn_block *in, const gdn_outp
                 .z = in->z ? in->z + at * dv : NULL,
                 .alpha = e->alpha,
                 .beta = e->beta,
-                .w = e->s.params.norm_weight,
+                .w = e->w,
                 .state = e->state + state_index(e, h, 0, 0),
                 .qn = e->qn,
                 .kn = e->kn,
+                .vtile = e->vtile,
                 .otile = e->otile,
                 .o = out->o ? out->o + at * dv : NULL,
                 .y = out->y ? out->y + at * dv : NULL,

@@ -14,6 +14,9 @@
 
 extern const gdn_engine gdn_recurrent_engine;
 
+/* Value columns that share a tile of the state's layout; the same on every machine. */
+enum { GDN_RECURRENT_TILE = 16 };
+
 /* One head over n tokens; what kernels/recurrent_tile.c exports per instruction set. */
 typedef struct gdn_recurrent_head {
     const gdn_recipe *recipe;
@@ -21,10 +24,10 @@ typedef struct gdn_recurrent_head {
     const float *q, *k;        /* [n][dk] before the L2 norm */
     const float *v, *z;        /* [n][dv]; z may be NULL */
     const float *alpha, *beta; /* [n] */
-    const double *w;           /* [dv] */
+    const float *w;            /* [dv] */
     float *state;              /* [ceil(dv / 16)][dk rounded up to 16][16] */
     float *qn, *kn;            /* [n][dk rounded up to 16] scratch */
-    float *otile;              /* [n][dv rounded up to 16] scratch */
+    float *vtile, *otile;      /* [n][dv rounded up to 16] scratch */
     double *o, *y;             /* [n][dv], NULL: not wanted */
     uint64_t seed;             /* stochastic rounding: seed, head, and position of the first token */
     uint32_t head;

@@ -16,9 +16,10 @@
 
 /* How a tile computes (arith) and how its state rests (store); constants in each instance below. */
 enum { ARITH_FP32, ARITH_BF16 };
+enum { TILE = GDN_RECURRENT_TILE };
 enum { STORE_NONE, STORE_BF16, STORE_BF16_STOCHASTIC, STORE_ANY, STORE_ANY_STOCHASTIC };
 
-/* Sixteen floats rounded to bf16, nearest-even; NaN stays NaN. */
+/* Floats rounded to bf16, nearest-even; NaN stays NaN. */
 GDN_INLINE gdn_vf round_bf16(gdn_vf x)
 {
     gdn_vu u = (gdn_vu)x, nan = (gdn_vu)(x != x);
@@ -26,8 +27,7 @@ GDN_INLINE gdn_vf round_bf16(gdn_vf x)
     return (gdn_vf)((r & ~nan) | ((u | 0x400000u) & 0xffff0000u & nan));
 }
 
-/* Sixteen floats rounded to bf16, up when the sixteen discarded bits plus r overflow. Infinity and NaN stay.
- */
+/* Floats rounded to bf16, up when the sixteen discarded bits plus r overflow. Infinity and NaN stay. */
 GDN_INLINE gdn_vf round_bf16_stochastic(gdn_vf x, gdn_vu r)
 {
     gdn_vu u = (gdn_vu)x, special = (gdn_vu)((u & 0x7f800000u) == 0x7f800000u),
@@ -47,35 +47,57 @@ GDN_INLINE gdn_vf muladd(int arith, gdn_vf a, gdn_vf b, gdn_vf c)
     return arith == ARITH_BF16 ? round_bf16(round_bf16(a * b) + c) : gdn_vf_fma(a, b, c);
 }
 
-/* Sixteen 16-bit random numbers for row i of token t: a function of (seed, head, t, i, column). */
-GDN_INLINE gdn_vu random_row(const gdn_recurrent_head *c, int64_t t, int i, int tile)
+/*
+ * 16-bit random numbers for rows row0 .. row0 + 15 of a tile at position t, [16][16]: of the Philox draw with
+ * index (t d_k + row) ceil(d_v / 8) + column / 8, the half number column mod 8 (base/inputs.h). Written out
+ * lane by lane, 32 draws at a time, so that compilers vectorise it; tests hold it to Random123's own.
+ */
+GDN_INLINE void random_rows(const gdn_recurrent_head *c, int64_t t, int row0, int tile,
+                            uint32_t out[16][TILE])
 {
-    uint64_t octets = (uint64_t)(c->dv + 7) / 8, row = (uint64_t)t * (uint64_t)c->dk + (uint64_t)i;
-    gdn_vu r;
-    for (int half = 0; half < 2; half++) {
-        uint32_t w[4];
-        gdn_random(c->seed, GDN_STREAM_STATE_ROUNDING, c->head, row * octets + (uint64_t)(2 * tile + half),
-                   w);
+    enum { DRAWS = 32 };
+    uint32_t x0[DRAWS], x1[DRAWS], x2[DRAWS], x3[DRAWS];
+    uint64_t octets = (uint64_t)(c->dv + 7) / 8;
+    for (int l = 0; l < DRAWS; l++) {
+        uint64_t row = (uint64_t)t * (uint64_t)c->dk + (uint64_t)(row0 + l / 2);
+        uint64_t index = row * octets + (uint64_t)(2 * tile + l % 2);
+        x0[l] = (uint32_t)index;
+        x1[l] = (uint32_t)(index >> 32);
+        x2[l] = c->head;
+        x3[l] = GDN_STREAM_STATE_ROUNDING;
+    }
+    uint32_t key0 = (uint32_t)c->seed, key1 = (uint32_t)(c->seed >> 32);
+    for (int round = 0; round < 10; round++) {
+        for (int l = 0; l < DRAWS; l++) {
+            uint64_t p0 = (uint64_t)0xD2511F53u * x0[l], p1 = (uint64_t)0xCD9E8D57u * x2[l];
+            x0[l] = (uint32_t)(p1 >> 32) ^ x1[l] ^ key0;
+            x1[l] = (uint32_t)p1;
+            x2[l] = (uint32_t)(p0 >> 32) ^ x3[l] ^ key1;
+            x3[l] = (uint32_t)p0;
+        }
+        key0 += 0x9E3779B9u;
+        key1 += 0xBB67AE85u;
+    }
+    for (int l = 0; l < DRAWS; l++) {
+        uint32_t *o = out[l / 2] + l % 2 * 8;
+        const uint32_t w[4] = {x0[l], x1[l], x2[l], x3[l]};
         for (int j = 0; j < 4; j++) {
-            r[8 * half + 2 * j] = w[j] & 0xffffu;
-            r[8 * half + 2 * j + 1] = w[j] >> 16;
+            o[2 * j] = w[j] & 0xffffu;
+            o[2 * j + 1] = w[j] >> 16;
         }
     }
-    return r;
 }
 
-/* The state of one row as it rests until the next token. */
-GDN_INLINE gdn_vf rest(int store, const gdn_recurrent_head *c, gdn_vf s, int64_t t, int i, int tile)
+/* The state of a row as it rests until the next token; r: random numbers where rounding is stochastic. */
+GDN_INLINE gdn_vf rest(int store, const gdn_format *f, gdn_vf s, const uint32_t *r)
 {
-    const gdn_format *f = &gdn_formats[c->recipe->state];
-    gdn_vu r = {0};
-    if (store == STORE_BF16_STOCHASTIC || store == STORE_ANY_STOCHASTIC)
-        r = random_row(c, t, i, tile);
+    gdn_vu random;
     switch (store) {
     case STORE_BF16:
         return round_bf16(s);
     case STORE_BF16_STOCHASTIC:
-        return round_bf16_stochastic(s, r);
+        memcpy(&random, r, sizeof random);
+        return round_bf16_stochastic(s, random);
     case STORE_ANY:
         for (int j = 0; j < GDN_VF; j++)
             s[j] = (float)gdn_round(f, s[j]);
@@ -89,46 +111,73 @@ GDN_INLINE gdn_vf rest(int store, const gdn_recurrent_head *c, gdn_vf s, int64_t
     }
 }
 
-/* S: [rows][16] of one tile; qn, kn: [n][rows]; vt: [n][dv] from the tile's first column on; out: [n][ldo].
- */
-GDN_INLINE void tile_advance(int arith, int store, const gdn_recurrent_head *c, int tile, gdn_vf *S, int rows,
-                             float *out, int ldo)
+GDN_INLINE gdn_vf load(const float *p)
 {
-    int left = c->dv - GDN_VF * tile, width = left < GDN_VF ? left : GDN_VF;
+    gdn_vf x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+GDN_INLINE void store_to(float *p, gdn_vf x)
+{
+    memcpy(p, &x, sizeof x);
+}
+
+/* S: [rows][16] of one tile; v, out: [n][ld] from the tile's first column on. */
+GDN_INLINE void tile_advance(int arith, int store, const gdn_recurrent_head *c, int tile, float *S, int rows,
+                             const float *v, float *out, int ld)
+{
+    const gdn_format *f = &gdn_formats[c->recipe->state];
+    bool stochastic = store == STORE_BF16_STOCHASTIC || store == STORE_ANY_STOCHASTIC;
+    uint32_t random[16][TILE];
     for (int t = 0; t < c->n; t++) {
         const float *k = c->kn + (size_t)t * (size_t)rows, *q = c->qn + (size_t)t * (size_t)rows;
-        gdn_vf alpha = gdn_vf_set(c->alpha[t]), p[4] = {{0}};
-        for (int i = 0; i < rows; i += 16)
-            for (int g = 0; g < 4; g++)
-                for (int x = 0; x < 4; x++) {
-                    int row = i + 4 * g + x;
-                    S[row] = rnd(arith, alpha * S[row]);
-                    p[g] = muladd(arith, gdn_vf_set(k[row]), S[row], p[g]);
-                }
-        gdn_vf recall = rnd(arith, rnd(arith, p[0] + p[1]) + rnd(arith, p[2] + p[3]));
-        gdn_vf v = {0};
-        for (int j = 0; j < width; j++)
-            v[j] = c->v[(size_t)t * (size_t)c->dv + (size_t)(GDN_VF * tile + j)];
-        gdn_vf delta = rnd(arith, gdn_vf_set(c->beta[t]) * rnd(arith, v - recall));
-        p[0] = p[1] = p[2] = p[3] = (gdn_vf){0};
-        for (int i = 0; i < rows; i += 16)
-            for (int g = 0; g < 4; g++)
-                for (int x = 0; x < 4; x++) {
-                    int row = i + 4 * g + x;
-                    gdn_vf s = muladd(arith, gdn_vf_set(k[row]), delta, S[row]);
-                    p[g] = muladd(arith, gdn_vf_set(q[row]), s, p[g]);
-                    S[row] = rest(store, c, s, c->first + t, row, tile);
-                }
-        gdn_vf o = rnd(arith, rnd(arith, p[0] + p[1]) + rnd(arith, p[2] + p[3]));
-        memcpy(out + (size_t)t * (size_t)ldo, &o, sizeof o);
+        gdn_vf delta[TILE / GDN_VF], o[TILE / GDN_VF][4];
+        for (int y = 0; y < TILE / GDN_VF; y++) {
+            gdn_vf alpha = gdn_vf_set(c->alpha[t]), p[4] = {{0}};
+            for (int i = 0; i < rows; i += 16)
+                for (int g = 0; g < 4; g++)
+                    for (int x = 0; x < 4; x++) {
+                        int row = i + 4 * g + x;
+                        float *s = S + row * TILE + y * GDN_VF;
+                        gdn_vf decayed = rnd(arith, alpha * load(s));
+                        store_to(s, decayed);
+                        p[g] = muladd(arith, gdn_vf_set(k[row]), decayed, p[g]);
+                    }
+            gdn_vf recall = rnd(arith, rnd(arith, p[0] + p[1]) + rnd(arith, p[2] + p[3]));
+            gdn_vf missing = rnd(arith, load(v + (size_t)t * (size_t)ld + y * GDN_VF) - recall);
+            delta[y] = rnd(arith, gdn_vf_set(c->beta[t]) * missing);
+            o[y][0] = o[y][1] = o[y][2] = o[y][3] = (gdn_vf){0};
+        }
+        for (int i = 0; i < rows; i += 16) {
+            if (stochastic)
+                random_rows(c, c->first + t, i, tile, random);
+            for (int y = 0; y < TILE / GDN_VF; y++) {
+                gdn_vf p[4] = {o[y][0], o[y][1], o[y][2], o[y][3]};
+                for (int g = 0; g < 4; g++)
+                    for (int x = 0; x < 4; x++) {
+                        int row = i + 4 * g + x;
+                        float *at = S + row * TILE + y * GDN_VF;
+                        gdn_vf s = muladd(arith, gdn_vf_set(k[row]), delta[y], load(at));
+                        p[g] = muladd(arith, gdn_vf_set(q[row]), s, p[g]);
+                        store_to(at, rest(store, f, s, random[4 * g + x] + y * GDN_VF));
+                    }
+                for (int g = 0; g < 4; g++)
+                    o[y][g] = p[g];
+            }
+        }
+        for (int y = 0; y < TILE / GDN_VF; y++)
+            store_to(out + (size_t)t * (size_t)ld + y * GDN_VF,
+                     rnd(arith, rnd(arith, o[y][0] + o[y][1]) + rnd(arith, o[y][2] + o[y][3])));
     }
 }
 
 /* One function per (arith, store) in use; the table below picks it. */
 #define INSTANCE(name, arith, store)                                                                         \
-    static void name(const gdn_recurrent_head *c, int tile, gdn_vf *S, int rows, float *out, int ldo)        \
+    static void name(const gdn_recurrent_head *c, int tile, float *S, int rows, const float *v, float *out,  \
+                     int ld)                                                                                 \
     {                                                                                                        \
-        tile_advance(arith, store, c, tile, S, rows, out, ldo);                                              \
+        tile_advance(arith, store, c, tile, S, rows, v, out, ld);                                            \
     }
 
 INSTANCE(fp32_plain, ARITH_FP32, STORE_NONE)
@@ -140,7 +189,7 @@ INSTANCE(bf16_plain, ARITH_BF16, STORE_NONE)
 INSTANCE(bf16_any, ARITH_BF16, STORE_ANY)
 INSTANCE(bf16_any_stochastic, ARITH_BF16, STORE_ANY_STOCHASTIC)
 
-typedef void (*tile_function)(const gdn_recurrent_head *, int, gdn_vf *, int, float *, int);
+typedef void (*tile_function)(const gdn_recurrent_head *, int, float *, int, const float *, float *, int);
 
 static const struct {
     gdn_format_id op, state;
@@ -163,27 +212,34 @@ static tile_function choose(const gdn_recipe *r)
     return any[r->op == GDN_BF16][r->state_rounding];
 }
 
+/* Rows of v padded to whole tiles. v: [n][dv], out: [n][ld]. */
+static void pad_values(const gdn_recurrent_head *c, float *out, int ld)
+{
+    for (int t = 0; t < c->n; t++)
+        for (int j = 0; j < ld; j++)
+            out[t * ld + j] = j < c->dv ? c->v[(size_t)t * (size_t)c->dv + (size_t)j] : 0;
+}
+
 void GDN_ISA_NAME(gdn_recurrent_head)(const gdn_recurrent_head *c)
 {
-    int rows = (c->dk + 15) / 16 * 16, tiles = (c->dv + GDN_VF - 1) / GDN_VF, ldo = tiles * GDN_VF;
+    int rows = (c->dk + 15) / 16 * 16, tiles = (c->dv + TILE - 1) / TILE, ld = tiles * TILE;
     for (int t = 0; t < c->n; t++) {
         size_t from = (size_t)t * (size_t)c->dk, to = (size_t)t * (size_t)rows;
         gdn_l2_norm(c->recipe, c->k + from, c->dk, 1, c->kn + to);
         gdn_l2_norm(c->recipe, c->q + from, c->dk, 1 / __builtin_sqrt((double)c->dk), c->qn + to);
     }
+    pad_values(c, c->vtile, ld);
     tile_function run = choose(c->recipe);
     for (int j = 0; j < tiles; j++)
-        run(c, j, (gdn_vf *)(void *)c->state + (size_t)j * (size_t)rows, rows, c->otile + GDN_VF * j, ldo);
+        run(c, j, c->state + (size_t)j * (size_t)(rows * TILE), rows, c->vtile + TILE * j,
+            c->otile + TILE * j, ld);
 
-    const gdn_format *f = &gdn_formats[c->recipe->output];
     for (int t = 0; t < c->n; t++) {
-        float *row = c->otile + (size_t)t * (size_t)ldo;
+        float *row = c->otile + t * ld;
         size_t at = (size_t)t * (size_t)c->dv;
-        for (int j = 0; j < c->dv; j++) {
-            row[j] = (float)gdn_round(f, row[j]);
-            if (c->o)
-                c->o[at + (size_t)j] = row[j];
-        }
+        gdn_row_round(c->recipe->output, row, c->dv);
+        for (int j = 0; c->o && j < c->dv; j++)
+            c->o[at + (size_t)j] = row[j];
         if (c->y)
             gdn_out_norm(c->recipe, row, c->z + at, c->w, c->dv, c->y + at);
     }

