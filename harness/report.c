@@ -155,7 +155,8 @@ static bool mentions(const rows *r, const char *profile)
     return false;
 }
 
-/* Profiles in the order of harness/profile.c, then as they come; populations as they come. */
+/* Profiles in the order of harness/profile.c, then as they come; populations as they come, those of the gate
+ * alone last. */
 static gdn_status collect_names(report *r, gdn_error *err)
 {
     r->profiles.name = calloc(r->summary.n + (size_t)gdn_profile_count + 1, sizeof *r->profiles.name);
@@ -165,10 +166,12 @@ static gdn_status collect_names(report *r, gdn_error *err)
     for (int i = 0; i < gdn_profile_count; i++)
         if (mentions(&r->summary, gdn_profile_builtin(i).name))
             add(&r->profiles, gdn_profile_builtin(i).name);
-    for (size_t i = 0; i < r->summary.n; i++) {
+    for (size_t i = 0; i < r->summary.n; i++)
         add(&r->profiles, r->summary.row[i].profile);
-        add(&r->populations, r->summary.row[i].population);
-    }
+    for (int gate = 0; gate < 2; gate++)
+        for (size_t i = 0; i < r->summary.n; i++)
+            if (gate || !same(r->summary.row[i].quantity, "g"))
+                add(&r->populations, r->summary.row[i].population);
     return GDN_OK;
 }
 
@@ -233,12 +236,33 @@ typedef struct text {
     char s[256];
 } text;
 
-/* An error: per cent where that reads well, else plain. */
-static bool in_percent(double x)
+/* x with an exponent, "2.5e-7": without the padding of printf. */
+static text scientific(double x)
 {
-    return fabs(x) >= 1e-6 && fabs(x) < 10;
+    text t;
+    snprintf(t.s, sizeof t.s, "%.2e", x);
+    char *e = strchr(t.s, 'e');
+    if (e && strlen(e) == 4 && e[2] == '0') {
+        e[2] = e[3];
+        e[3] = '\0';
+    }
+    return t;
 }
 
+/* Whether numbers of size x read well in per cent. */
+static bool in_percent(double x)
+{
+    return fabs(x) >= 1e-5 && fabs(x) < 10;
+}
+
+/* Decimals that show three digits of x, which is not 0. */
+static int decimals(double x)
+{
+    int d = 2 - (int)floor(log10(fabs(x)));
+    return d > 0 ? d : 0;
+}
+
+/* A number of the size of an error. */
 static text amount(double x)
 {
     text t;
@@ -247,26 +271,26 @@ static text amount(double x)
     else if (x == 0)
         snprintf(t.s, sizeof t.s, "0");
     else if (in_percent(x))
-        snprintf(t.s, sizeof t.s, "%.3g %%", 100 * x);
+        snprintf(t.s, sizeof t.s, "%.*f %%", decimals(100 * x), 100 * x);
     else
-        snprintf(t.s, sizeof t.s, "%.2e", x);
+        t = scientific(x);
     return t;
 }
 
-/* "0.132 % [0.08, 0.17]": a number and its 95 % interval in one unit. */
+/* "0.132 % [0.080, 0.170]": a number and its 95 % interval in one unit; an interval without width is left
+ * out. */
 static text span(double x, double lo, double hi)
 {
-    text t;
-    if (isnan(x))
-        snprintf(t.s, sizeof t.s, "–");
-    else if (x == 0 && lo == 0 && hi == 0)
-        snprintf(t.s, sizeof t.s, "0");
-    else if (lo == hi)
-        t = amount(x);
-    else if (in_percent(x) && fabs(hi) < 1e3 && fabs(lo) < 1e3)
-        snprintf(t.s, sizeof t.s, "%.3g %% [%.3g, %.3g]", 100 * x, 100 * lo, 100 * hi);
+    text t = amount(x);
+    double size = fmax(fabs(x), 0.1 * fmax(fabs(lo), fabs(hi)));
+    if (isnan(x) || lo == hi)
+        return t;
+    int d = decimals(100 * size);
+    if (in_percent(size) && fabs(lo) < 1e3 && fabs(hi) < 1e3)
+        snprintf(t.s, sizeof t.s, "%.*f %% [%.*f, %.*f]", d, 100 * x, d, 100 * lo, d, 100 * hi);
     else
-        snprintf(t.s, sizeof t.s, "%.2e [%.2e, %.2e]", x, lo, hi);
+        snprintf(t.s, sizeof t.s, "%.30s [%.30s, %.30s]", scientific(x).s, scientific(lo).s,
+                 scientific(hi).s);
     return t;
 }
 
@@ -304,7 +328,8 @@ static text counted(double n, const char *one, const char *many)
     return t;
 }
 
-/* A name from the data as Markdown: code where it is plain, else every punctuation mark escaped. */
+/* A name from the data as Markdown: code where it is plain, else with every mark escaped that could mean
+ * something. */
 static text name(const char *s)
 {
     text t;
@@ -317,7 +342,7 @@ static text name(const char *s)
     }
     size_t k = 0;
     for (; *s && k + 3 < sizeof t.s; s++) {
-        if (ispunct((unsigned char)*s))
+        if (strchr("\\`*_[]<>|~&!#", *s))
             t.s[k++] = '\\';
         t.s[k++] = iscntrl((unsigned char)*s) ? ' ' : *s;
     }
@@ -1001,8 +1026,10 @@ static void section_figures(const report *r)
         if (!figure_path(r, figure, "svg", path, sizeof path))
             continue;
         put(r, "![Figure %d: %s](figures/%s.svg)\n\n", ++n, figure->caption, figure->name);
-        put(r, "**Figure %d.** %s. Drawn from %s by `plots/%s.gp`; for print: `figures/%s.pdf`. %s.\n\n", n,
-            figure->caption, figure->csv, figure->script, figure->name, r->provenance);
+        put(r,
+            "**Figure %d.** %s. Medians with 95 %% bootstrap intervals, drawn from %s by `plots/%s.gp`; for "
+            "print: `figures/%s.pdf`. %s.\n\n",
+            n, figure->caption, figure->csv, figure->script, figure->name, r->provenance);
     }
     if (n == 0)
         put(r, "None are drawn yet: `gdnprec plot` draws them, then make the report again.\n\n");
@@ -1050,7 +1077,8 @@ static void section_provenance(const report *r)
         if (!json_is_object(value))
             put_fact(r, "", key, value);
         else
-            json_object_foreach(value, inner, x) if (!same(inner, "text")) put_fact(r, key, inner, x);
+            json_object_foreach(value, inner, x) if (!same(inner, "text") && !same(inner, "question"))
+                put_fact(r, key, inner, x);
     }
     put(r, "\n");
 }
@@ -1136,15 +1164,16 @@ static const char html_style[] =
     "@media(prefers-color-scheme:dark){:root{--ink:#e6e6e6;--paper:#161616;--rule:#444;--soft:#222;--grey:#"
     "a8a8a8}}\n"
     "html{background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}\n"
-    "body{max-width:76rem;margin:0 auto;padding:1.5rem}\n"
+    "body{max-width:82rem;margin:0 auto;padding:1.5rem}\n"
     "p,li{max-width:52rem}\n"
     "h1{line-height:1.2;margin:.5rem 0 1rem}\n"
     "h2{margin:2.5rem 0 .8rem;border-bottom:1px solid var(--rule);padding-bottom:.2rem}\n"
-    "table{display:block;overflow-x:auto;border-collapse:collapse;font-size:.875rem;margin:.8rem 0 1.4rem;"
+    "table{display:block;overflow-x:auto;border-collapse:collapse;font-size:.8rem;margin:.8rem 0 1.4rem;"
     "font-variant-numeric:tabular-nums}\n"
-    "th,td{padding:.25rem .7rem;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top}\n"
+    "th,td{padding:.25rem .5rem;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top}\n"
     "td[align=right],th[align=right]{text-align:right;white-space:nowrap}\n"
     "th{border-bottom:2px solid var(--ink)}\n"
+    "td code{white-space:nowrap}\n"
     "code,pre{font-family:ui-monospace,monospace;font-size:.92em}\n"
     "pre{background:var(--soft);padding:.8rem;overflow-x:auto}\n"
     "figure{margin:1.2rem 0 .4rem;background:#fff;border:1px solid var(--rule);overflow-x:auto}\n"
