@@ -20,7 +20,7 @@ LIBS = -lmpfr -lgmp -lgsl -lgslcblas -lsqlite3 -lcyaml -lyaml -ljansson -lcmark-
        -lxxhash -lmd -lm
 
 # Files compiled once per instruction set (base/simd.h), and with what.
-ISA_SOURCES := $(wildcard kernels/*_tile.c reference/*_tile.c)
+ISA_SOURCES := $(wildcard kernels/*_tile.c reference/*_tile.c harness/*_tile.c)
 ifeq ($(shell uname -m),x86_64)
 ISAS = scalar avx2 avx512
 else

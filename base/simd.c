@@ -5,6 +5,7 @@
 const char *const gdn_isa_names[GDN_ISAS] = {"scalar", "avx2", "avx512"};
 
 static int forced = -1;
+static _Atomic int widest = -1;
 
 int gdn_isa_available(gdn_isa isa)
 {
@@ -27,10 +28,13 @@ gdn_isa gdn_isa_best(void)
 {
     if (forced >= 0)
         return (gdn_isa)forced;
-    gdn_isa isa = GDN_ISAS - 1;
-    while (!gdn_isa_available(isa))
-        isa--;
-    return isa;
+    if (widest < 0) { /* a race would only find the same answer twice */
+        gdn_isa isa = GDN_ISAS - 1;
+        while (!gdn_isa_available(isa))
+            isa--;
+        widest = (int)isa;
+    }
+    return (gdn_isa)widest;
 }
 
 void gdn_isa_force(gdn_isa isa)

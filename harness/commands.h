@@ -17,7 +17,8 @@ gdn_status gdn_command_report(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_gate(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_list(int argc, char **argv, gdn_error *err);
 
-/* The whole command line as typed. */
+/* The whole command line as typed; main() has it kept first. */
+void gdn_command_line_keep(int argc, char **argv);
 const char *gdn_command_line(void);
 
 /*

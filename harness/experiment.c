@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "harness/plan.h"
+
 const char *const gdn_init_names[GDN_INITS] = {"fla", "hf", "megatron", "ones"};
 
 /* ---- schema ---- */
@@ -46,6 +48,8 @@ static const cyaml_strval_t quantity_table[] = {
 static const cyaml_strval_t softplus_table[] = {
     {"exact", GDN_SOFTPLUS_EXACT}, {"torch", GDN_SOFTPLUS_TORCH}, {"log-exp", GDN_SOFTPLUS_LOG_EXP}};
 static const cyaml_strval_t rounding_table[] = {{"nearest", GDN_NEAREST}, {"stochastic", GDN_STOCHASTIC}};
+static const cyaml_strval_t bool_table[] = {{"false", false}, {"true", true}};
+static const cyaml_strval_t rung_table[] = {{"fp64", GDN_LADDER_FP64}, {"mpfr", GDN_LADDER_MPFR}};
 static const cyaml_strval_t format_table[] = {{"fp32", GDN_FP32}, {"tf32", GDN_TF32}, {"fp16", GDN_FP16},
                                               {"bf16", GDN_BF16}, {"e4m3", GDN_E4M3}, {"e5m2", GDN_E5M2}};
 
@@ -117,8 +121,8 @@ static const cyaml_schema_field_t define_fields[] = {
     STRING1("name", gdn_define, name),
     STRINGS("summary", gdn_define, summary),
     STRINGS("base", gdn_define, base),
-    CYAML_FIELD_BOOL_PTR("store_a", CYAML_FLAG_POINTER | OPTIONAL, gdn_define, store_a),
-    CYAML_FIELD_BOOL_PTR("zero_centred", CYAML_FLAG_POINTER | OPTIONAL, gdn_define, zero_centred),
+    CHOICE_PTR("store_a", gdn_define, store_a, bool_table),
+    CHOICE_PTR("zero_centred", gdn_define, zero_centred, bool_table),
     LIST("a_log", OPTIONAL, gdn_define, a_log, &string),
     LIST("dt_bias", OPTIONAL, gdn_define, dt_bias, &string),
     LIST("norm_weight", OPTIONAL, gdn_define, norm_weight, &string),
@@ -134,6 +138,7 @@ static const cyaml_schema_field_t define_fields[] = {
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t reference_fields[] = {
+    CHOICE("rung", gdn_reference_spec, rung, rung_table),
     NUMBER("precision", gdn_reference_spec, precision),
     NUMBER("check_precision", gdn_reference_spec, check_precision),
     NUMBER("check_columns", gdn_reference_spec, check_columns),
@@ -160,97 +165,7 @@ static const cyaml_schema_field_t top_fields[] = {
 static const cyaml_schema_value_t top = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, gdn_experiment_file, top_fields)};
 
-/* ---- what libcyaml says, as one sentence ---- */
-
-typedef struct complaint {
-    char text[256];  /* the first message */
-    char where[256]; /* the first line of the backtrace */
-} complaint;
-
-static void listen(cyaml_log_t level, void *context, const char *format, va_list args)
-{
-    complaint *c = context;
-    char line[256];
-    (void)level;
-    vsnprintf(line, sizeof line, format, args);
-    line[strcspn(line, "\n")] = 0;
-    if (!c->text[0])
-        snprintf(c->text, sizeof c->text, "%s", strncmp(line, "Load: ", 6) ? line : line + 6);
-    else if (!c->where[0] && strstr(line, "(line:"))
-        snprintf(c->where, sizeof c->where, "%s", line);
-}
-
-static const cyaml_config_t *config(complaint *c)
-{
-    static _Thread_local cyaml_config_t cfg;
-    cfg =
-        (cyaml_config_t){.log_fn = listen, .log_ctx = c, .log_level = CYAML_LOG_WARNING, .mem_fn = cyaml_mem};
-    return &cfg;
-}
-
-/* Every key that some mapping of the schema knows, for suggestions. */
-static const char *nearest_key(const char *word)
-{
-    static const cyaml_schema_field_t *const tables[] = {top_fields,  population_fields, define_fields,
-                                                         file_fields, recorded_fields,   reference_fields,
-                                                         draw_fields, projection_fields};
-    const char *names[128];
-    int n = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
-        for (const cyaml_schema_field_t *f = tables[i]; f->key && n < 128; f++)
-            names[n++] = f->key;
-    return gdn_nearest(word, names, n);
-}
-
-/* The words an enumeration of the schema allows at the place the message speaks of. */
-static void allowed_words(const char *where, char *out, size_t size)
-{
-    static const struct {
-        const char *field;
-        const cyaml_strval_t *words;
-        size_t n;
-    } enums[] = {{"'keys'", keys_table, 5},         {"'values'", values_table, 2},
-                 {"'init'", init_table, 4},         {"'quantities'", quantity_table, 5},
-                 {"'softplus'", softplus_table, 3}, {"'state_rounding'", rounding_table, 2},
-                 {"'output'", format_table, 6}};
-    out[0] = 0;
-    for (size_t i = 0; i < sizeof enums / sizeof enums[0]; i++)
-        if (strstr(where, enums[i].field)) {
-            size_t n = (size_t)snprintf(out, size, "; allowed:");
-            for (size_t w = 0; w < enums[i].n && n < size; w++)
-                n += (size_t)snprintf(out + n, size - n, " %s", enums[i].words[w].str);
-        }
-}
-
-static gdn_status complain(const char *path, const char *text, const complaint *c, gdn_error *err)
-{
-    static const char unexpected[] = "Unexpected key: ", seen[] = "Mapping field already seen: ";
-    const char *word = NULL, *near = NULL, *at = strstr(c->where, "(line: ");
-    int line = at ? atoi(at + 7) : 0;
-    char key[130] = "*", extra[200] = "";
-    if (strncmp(c->text, unexpected, sizeof unexpected - 1) == 0) {
-        word = c->text + sizeof unexpected - 1;
-        near = nearest_key(word);
-    } else if (strncmp(c->text, seen, sizeof seen - 1) == 0) {
-        word = c->text + sizeof seen - 1;
-    }
-    if (word) {
-        snprintf(key + 1, sizeof key - 1, "%.120s", word);
-        int found = gdn_yaml_line(text, key);
-        line = found ? found : line;
-        if (near)
-            snprintf(extra, sizeof extra, "; did you mean '%s'?", near);
-        return gdn_fail(err, GDN_BAD_INPUT, "%s:%d: %s '%s'%s", path, line,
-                        near || c->text[0] == 'U' ? "unknown key" : "repeated key", word, extra);
-    }
-    const char *in = c->where + strspn(c->where, " ");
-    allowed_words(c->where, extra, sizeof extra);
-    int length = at ? (int)(at - in) : 0;
-    return gdn_fail(err, GDN_BAD_INPUT, "%s:%d: %s%s%.*s%s", path, line, c->text, length ? ", " : "", length,
-                    in, extra);
-}
-
-/* ---- validation ---- */
+/* ---- complaints ---- */
 
 typedef struct checker {
     const gdn_experiment *e;
@@ -267,8 +182,8 @@ __attribute__((format(printf, 3, 4))) static gdn_status bad(checker *c, const ch
     va_start(args, format);
     vsnprintf(sentence, sizeof sentence, format, args);
     va_end(args);
-    return gdn_fail(c->err, GDN_BAD_INPUT, "%s:%d: %s: %s", c->e->path, gdn_yaml_line(c->e->text, path), path,
-                    sentence);
+    return gdn_fail(c->err, GDN_BAD_INPUT, "%s:%d: %s%s%s", c->e->path, gdn_yaml_line(c->e->text, path), path,
+                    *path ? ": " : "", sentence);
 }
 
 static const char *at(checker *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -281,10 +196,138 @@ static const char *at(checker *c, const char *format, ...)
     return c->path;
 }
 
+/* ---- what libcyaml says, as one sentence ---- */
+
+enum { DEPTH = 12, WORDS = 64 };
+
+/* Its last message, and the path that its backtrace spells, innermost part first. */
+typedef struct complaint {
+    char text[256];
+    char part[DEPTH][80];
+    int parts;
+} complaint;
+
+static void listen(cyaml_log_t level, void *context, const char *format, va_list args)
+{
+    complaint *c = context;
+    char line[256];
+    unsigned entry;
+    (void)level;
+    vsnprintf(line, sizeof line, format, args);
+    line[strcspn(line, "\n")] = 0;
+    if (strncmp(line, "Load: ", 6) == 0 && strcmp(line, "Load: Backtrace:") != 0) {
+        snprintf(c->text, sizeof c->text, "%s", line + 6);
+        c->parts = 0;
+    } else if (c->parts < DEPTH) {
+        if (sscanf(line, " in mapping field '%79[^']'", c->part[c->parts]) == 1)
+            c->parts++;
+        else if (sscanf(line, " in sequence entry '%u'", &entry) == 1 && entry > 0)
+            snprintf(c->part[c->parts++], sizeof c->part[0], "%u", entry - 1);
+    }
+}
+
+static const cyaml_config_t *config(complaint *c)
+{
+    static _Thread_local cyaml_config_t cfg;
+    cfg =
+        (cyaml_config_t){.log_fn = listen, .log_ctx = c, .log_level = CYAML_LOG_WARNING, .mem_fn = cyaml_mem};
+    return &cfg;
+}
+
+/* The rest of `text` after a beginning, or NULL. */
+static const char *after(const char *text, const char *beginning)
+{
+    size_t n = strlen(beginning);
+    return strncmp(text, beginning, n) == 0 ? text + n : NULL;
+}
+
+/* What the schema has at a part of `v`: a field, or an entry of a list. */
+static const cyaml_schema_value_t *step(const cyaml_schema_value_t *v, const char *part)
+{
+    if (v && v->type == CYAML_SEQUENCE)
+        return v->sequence.entry;
+    for (const cyaml_schema_field_t *f = v && v->type == CYAML_MAPPING ? v->mapping.fields : NULL;
+         f && f->key; f++)
+        if (strcmp(f->key, part) == 0)
+            return &f->value;
+    return NULL;
+}
+
+/* "(did you mean 'near'?); allowed: a b c" for the keys of a mapping or the words of an enumeration. */
+static void allowed_words(const cyaml_schema_value_t *v, const char *word, char *out, size_t size)
+{
+    const char *names[WORDS] = {NULL}, *near;
+    int words = 0;
+    if (v && v->type == CYAML_MAPPING)
+        for (const cyaml_schema_field_t *f = v->mapping.fields; f->key && words < WORDS; f++)
+            names[words++] = f->key;
+    if (v && v->type == CYAML_ENUM)
+        for (uint32_t i = 0; i < v->enumeration.count && words < WORDS; i++)
+            names[words++] = v->enumeration.strings[i].str;
+    near = gdn_nearest(word, names, words);
+    size_t n = near ? (size_t)snprintf(out, size, " (did you mean '%s'?)", near) : 0;
+    n += (size_t)snprintf(out + n, size - n, "; allowed:");
+    for (int i = 0; i < words && n < size; i++)
+        n += (size_t)snprintf(out + n, size - n, " %s", names[i]);
+}
+
+/* A type or an event of libcyaml in words. */
+static const char *thing(const char *word)
+{
+    static const char *const words[][2] = {{"FLOAT", "a number"},    {"STRING", "a text"},
+                                           {"ENUM", "a word"},       {"SEQUENCE_START", "a list"},
+                                           {"SEQUENCE", "a list"},   {"MAPPING_START", "a mapping"},
+                                           {"MAPPING", "a mapping"}, {"SCALAR", "a single value"}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (after(word, words[i][0]))
+            return words[i][1];
+    return "something else";
+}
+
+static gdn_status complain(checker *c, const complaint *said)
+{
+    const char *text = said->text, *word, *key = after(text, "Unexpected key: "),
+               *seen = after(text, "Mapping field already seen: "),
+               *lacks = after(text, "Missing required mapping field: "), *got = strstr(text, ", got event: ");
+    const cyaml_schema_value_t *v = &top;
+    char path[sizeof c->path] = "", extra[400];
+    size_t n = 0;
+    /* of a mapping that lacks a key, or has it twice, the backtrace names the last field read */
+    for (int i = said->parts - 1; i >= (seen || lacks ? 1 : 0) && n < sizeof path; i--) {
+        n += (size_t)snprintf(path + n, sizeof path - n, "%s%s", n ? "/" : "", said->part[i]);
+        v = step(v, said->part[i]);
+    }
+    if ((key || seen) && n < sizeof path)
+        snprintf(path + n, sizeof path - n, "%s%.80s", n ? "/" : "", key ? key : seen);
+    if (key) {
+        allowed_words(v, key, extra, sizeof extra);
+        return bad(c, path, "unknown key%s", extra);
+    }
+    if (seen)
+        return bad(c, path, "the key is there twice");
+    if (lacks)
+        return bad(c, path, "the key '%s' is missing", lacks);
+    if ((word = after(text, "Invalid ENUM value: "))) {
+        allowed_words(v, word, extra, sizeof extra);
+        return bad(c, path, "'%s' is not allowed%s", word, extra);
+    }
+    if ((word = after(text, "Invalid FLOAT value: ")))
+        return bad(c, path, "'%s' is not a number; a finite number is allowed", word);
+    if ((word = after(text, "Expecting ")) && got)
+        return bad(c, path, "%s is not allowed; %s is", thing(got + strlen(", got event: ")), thing(word));
+    if (after(text, "Insufficient entries"))
+        return bad(c, path, "the list is empty; at least one entry is wanted");
+    if (after(text, "STRING length <"))
+        return bad(c, path, "the text is empty; at least one character is wanted");
+    return bad(c, path, "%s", text);
+}
+
+/* ---- validation ---- */
+
 static gdn_status whole(checker *c, const char *path, double x, double lo, double hi)
 {
     if (!(x >= lo && x <= hi && x == floor(x)))
-        return bad(c, path, "%g is not allowed; a whole number from %.0f to %.0f is", x, lo, hi);
+        return bad(c, path, "%.15g is not allowed; a whole number from %.0f to %.0f is", x, lo, hi);
     return GDN_OK;
 }
 
@@ -304,11 +347,11 @@ static gdn_status name_ok(checker *c, const char *path, const char *name)
     return GDN_OK;
 }
 
-static gdn_status format_id(checker *c, const char *path, const char *word, bool links, int *out)
+/* One of the links first .. end - 1. */
+static gdn_status format_id(checker *c, const char *path, const char *word, int first, int end, int *out)
 {
-    int n = links ? GDN_LINKS : GDN_FORMATS;
     char all[160] = "";
-    for (int i = 0; i < n; i++) {
+    for (int i = first; i < end; i++) {
         if (strcmp(word, gdn_link_names[i]) == 0) {
             *out = i;
             return GDN_OK;
@@ -325,7 +368,7 @@ static gdn_status chain(checker *c, const char *path, char **words, unsigned n, 
         return bad(c, path, "a chain of %u formats; at most %d are allowed", n, GDN_CHAIN_MAX);
     gdn_status status = GDN_OK;
     for (unsigned i = 0; i < n && !status; i++)
-        status = format_id(c, path, words[i], true, &out->link[i]);
+        status = format_id(c, path, words[i], GDN_FP64, GDN_LINKS, &out->link[i]);
     if (n)
         out->n = (int)n;
     return status;
@@ -367,14 +410,17 @@ static gdn_status define(checker *c, unsigned i, gdn_profile *p)
                    {"beta", d->beta, &p->recipe.beta},    {"qk", d->qk, &p->recipe.qk},
                    {"state", d->state, &p->recipe.state}, {"output", d->output, &p->recipe.output}};
     for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++) {
+        bool alpha = formats[f].out == &p->alpha;
         int id = 0;
         if (!formats[f].word)
             continue;
-        if ((status = format_id(c, at(c, "define/%u/%s", i, formats[f].key), formats[f].word, false, &id)))
-            return status;
-        if (id == GDN_FP64 && formats[f].out != &p->alpha)
-            return bad(c, at(c, "define/%u/%s", i, formats[f].key),
+        at(c, "define/%u/%s", i, formats[f].key);
+        if (!alpha && strcmp(formats[f].word, "fp64") == 0)
+            return bad(c, c->path,
                        "fp64 is wider than the fp32 arithmetic under test; a narrower format is allowed");
+        status = format_id(c, c->path, formats[f].word, alpha ? GDN_FP64 : GDN_FP32, GDN_FORMATS, &id);
+        if (status)
+            return status;
         *formats[f].out = (gdn_format_id)id;
     }
     if (d->softplus)
@@ -409,6 +455,9 @@ static gdn_status lengths_ok(checker *c, const char *where, const double *x, uns
 {
     char path[160];
     gdn_status status = GDN_OK;
+    snprintf(path, sizeof path, "%slengths", where);
+    if (n > GDN_PLAN_LENGTHS)
+        return bad(c, path, "%u lengths; at most %d are allowed", n, GDN_PLAN_LENGTHS);
     for (unsigned i = 0; i < n && !status; i++) {
         snprintf(path, sizeof path, "%slengths/%u", where, i);
         status = whole(c, path, x[i], 1, GDN_MAX_LENGTH);
@@ -444,6 +493,22 @@ static gdn_status draw_ok(checker *c, unsigned i, const char *key, const gdn_dra
     return status;
 }
 
+static gdn_status recorded_ok(checker *c, unsigned i, const gdn_population *p)
+{
+    gdn_status status = GDN_OK;
+    for (unsigned j = 0; j < p->recorded_count && !status; j++) {
+        const gdn_recorded_spec *r = &p->recorded[j];
+        const char *path = at(c, "populations/%u/recorded/%u/name", i, j);
+        status = name_ok(c, path, r->name);
+        for (unsigned k = 0; k < j && !status; k++)
+            if (strcmp(r->name, p->recorded[k].name) == 0)
+                status = bad(c, path, "'%s' is recorded already", r->name);
+        if (!status && !r->g && !r->o && !r->state && !r->y)
+            status = bad(c, path, "'%s' names no tensor; at least one of g, o, state, y is wanted", r->name);
+    }
+    return status;
+}
+
 static gdn_status file_ok(checker *c, unsigned i, const gdn_population *p)
 {
     const gdn_file_spec *f = p->file;
@@ -456,9 +521,15 @@ static gdn_status file_ok(checker *c, unsigned i, const gdn_population *p)
         return bad(c, path, "exactly one of b, beta is wanted");
     if (!f->g && (!f->a_log || !f->dt_bias))
         return bad(c, path, "a_log and dt_bias must name tensors unless g is given");
-    if (p->a_log || p->dt_bias || p->heads != 0 || p->lengths)
+    if (f->g && (f->a_log || f->dt_bias))
+        return bad(c, path, "a_log and dt_bias make g; where g is given they are not allowed");
+    if (p->a_log || p->dt_bias || p->norm_weight || p->heads != 0 || p->lengths)
         return bad(c, path, "a population read from a file takes heads, lengths and parameters from it");
-    return GDN_OK;
+    if (p->rank != 0 || p->zipf_exponent != 0 || p->a_mean || p->a_scale || p->b_mean || p->b_scale)
+        return bad(c, path,
+                   "a population read from a file draws no inputs; rank, exponent, means and scales "
+                   "are not allowed");
+    return recorded_ok(c, i, p);
 }
 
 static gdn_status population_ok(checker *c, unsigned i)
@@ -495,6 +566,8 @@ static gdn_status population_ok(checker *c, unsigned i)
           2 * p->zipf_exponent == floor(2 * p->zipf_exponent)))
         status = bad(c, at(c, "populations/%u/zipf_exponent", i), "%g is not allowed; 0.5, 1, 1.5 .. 8 are",
                      p->zipf_exponent);
+    else if (!status && p->keys != GDN_KEYS_ZIPF && p->zipf_exponent != 0)
+        status = bad(c, at(c, "populations/%u/zipf_exponent", i), "only zipf keys have an exponent");
     const double *scales[] = {p->a_mean, p->a_scale, p->b_mean, p->b_scale};
     static const char *const names[] = {"a_mean", "a_scale", "b_mean", "b_scale"};
     for (int s = 0; s < 4 && !status; s++)
@@ -503,17 +576,24 @@ static gdn_status population_ok(checker *c, unsigned i)
     return status;
 }
 
+/* A number that the file does not give. */
+static void otherwise(const gdn_experiment *e, const char *path, double *x, double value)
+{
+    if (*x == 0 && !gdn_yaml_has(e->text, path))
+        *x = value;
+}
+
 static gdn_status validate(gdn_experiment *e, gdn_error *err)
 {
     gdn_experiment_file *f = e->file;
     checker c = {.e = e, .err = err};
     gdn_reference_spec none = {0}, *r = f->reference ? f->reference : &none;
-    f->seeds = f->seeds != 0 ? f->seeds : 1;
-    f->dk = f->dk != 0 ? f->dk : 128;
-    f->dv = f->dv != 0 ? f->dv : 128;
-    r->precision = r->precision != 0 ? r->precision : 113;
-    r->check_precision = r->check_precision != 0 ? r->check_precision : r->precision + 47;
-    r->check_columns = r->check_columns != 0 ? r->check_columns : 4;
+    otherwise(e, "seeds", &f->seeds, 1);
+    otherwise(e, "dk", &f->dk, 128);
+    otherwise(e, "dv", &f->dv, 128);
+    otherwise(e, "reference/precision", &r->precision, 113);
+    otherwise(e, "reference/check_precision", &r->check_precision, r->precision + 47);
+    otherwise(e, "reference/check_columns", &r->check_columns, GDN_CHECK_COLUMNS);
     gdn_status status;
     if ((status = name_ok(&c, "experiment", f->experiment)) ||
         (status = whole(&c, "seeds", f->seeds, 1, 100000)) ||
@@ -521,9 +601,10 @@ static gdn_status validate(gdn_experiment *e, gdn_error *err)
         (status = whole(&c, "dv", f->dv, 1, GDN_MAX_DIM)) ||
         (status = whole(&c, "reference/precision", r->precision, 80, 2000)) ||
         (status = whole(&c, "reference/check_precision", r->check_precision, r->precision + 40, 4000)) ||
-        (status = whole(&c, "reference/check_columns", r->check_columns, 1, f->dv)) ||
+        (status = whole(&c, "reference/check_columns", r->check_columns, 0, GDN_MAX_DIM)) ||
         (status = lengths_ok(&c, "", f->lengths, f->lengths_count)))
         return status;
+    e->ladder = r->rung;
     e->precision = (int)r->precision;
     e->check_precision = (int)r->check_precision;
     e->check_columns = (int)r->check_columns;
@@ -565,6 +646,14 @@ static gdn_status read_text(const char *path, char **text, gdn_error *err)
     return status;
 }
 
+/* Is the text one YAML document? */
+static gdn_status syntax(const char *path, const char *text, gdn_error *err)
+{
+    char problem[256];
+    int line = gdn_yaml_problem(text, problem, sizeof problem);
+    return line ? gdn_fail(err, GDN_BAD_INPUT, "%s:%d: not YAML: %s", path, line, problem) : GDN_OK;
+}
+
 gdn_status gdn_experiment_load(const char *path, gdn_experiment **out, gdn_error *err)
 {
     *out = NULL;
@@ -575,9 +664,11 @@ gdn_status gdn_experiment_load(const char *path, gdn_experiment **out, gdn_error
         status = read_text(path, &e->text, err);
     if (!status && !(e->path = strdup(path)))
         status = gdn_no_memory(err, "an experiment");
+    if (!status)
+        status = syntax(path, e->text, err);
     if (!status && cyaml_load_data((const uint8_t *)e->text, strlen(e->text), config(&c), &top,
                                    (cyaml_data_t **)&e->file, NULL) != CYAML_OK)
-        status = c.text[0] ? complain(path, e->text, &c, err)
+        status = c.text[0] ? complain(&(checker){.e = e, .err = err}, &c)
                            : gdn_fail(err, GDN_BAD_INPUT, "%s: no experiment in it; it is empty", path);
     if (!status && !e->file)
         status = gdn_fail(err, GDN_BAD_INPUT, "%s: no experiment in it; it is empty", path);

@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "harness/profile.h"
 #include "harness/row.h"
+#include "reference/certify.h"
 
 /* How a parameter of a population is drawn: exactly one of the three. */
 typedef enum gdn_init { GDN_INIT_FLA, GDN_INIT_HF, GDN_INIT_MEGATRON, GDN_INIT_ONES, GDN_INITS } gdn_init;
@@ -83,6 +84,7 @@ typedef struct gdn_define {
 } gdn_define;
 
 typedef struct gdn_reference_spec {
+    gdn_ladder_id rung;
     double precision, check_precision, check_columns;
 } gdn_reference_spec;
 
@@ -110,7 +112,9 @@ typedef struct gdn_experiment {
     char *text;                /* its text */
     gdn_profile *profiles;     /* [profile_count]: built-in ones, then those defined here */
     int profile_count;
-    int precision, check_precision, check_columns;
+    gdn_ladder_id ladder;
+    int precision, check_precision;
+    int check_columns; /* value columns the check runs, if d_v has as many */
 } gdn_experiment;
 
 /* Read and validate. On failure *out is NULL. */
@@ -120,8 +124,16 @@ void gdn_experiment_free(gdn_experiment *e);
 /* Index into profiles of the one called `name`, or -1. */
 int gdn_experiment_profile(const gdn_experiment *e, const char *name);
 
-/* Line (1-based) of a path such as "populations/2/a_log" in the YAML text; 0 when it is not there. */
+/* Line (1-based) in the YAML text of a path such as "populations/2/a_log", or of the deepest part that is
+ * there. */
 int gdn_yaml_line(const char *text, const char *path);
+
+/* Is the whole path there? */
+bool gdn_yaml_has(const char *text, const char *path);
+
+/* The line where the text stops being one YAML document, with the reason in out; 0 when it is one, or empty.
+ */
+int gdn_yaml_problem(const char *text, char *out, size_t size);
 
 /* The member of names[0..n) nearest to `word` by edit distance, or NULL when none is near. */
 const char *gdn_nearest(const char *word, const char *const *names, int n);

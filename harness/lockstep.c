@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/progress.h"
 #include "kernels/portable.h"
 #include "kernels/recurrent.h"
-#include "reference/gdn_mpfr.h"
 
 static size_t heads_of(const gdn_lockstep *l)
 {
@@ -16,9 +16,10 @@ static size_t heads_of(const gdn_lockstep *l)
 
 /* ---- traces ---- */
 
-static gdn_status trace_open(const gdn_lockstep *l, gdn_trace *t, int columns, bool pairs, gdn_error *err)
+static gdn_status trace_open(const gdn_lockstep *l, gdn_trace *t, int heads, int columns, bool pairs,
+                             gdn_error *err)
 {
-    size_t H = heads_of(l), n = H * (size_t)l->block, m = l->recurrence ? n * (size_t)columns : 0;
+    size_t H = (size_t)heads, n = H * (size_t)l->block, m = l->recurrence ? n * (size_t)columns : 0;
     size_t state = l->recurrence ? H * (size_t)l->source->shape.dk * (size_t)columns : 0;
     struct {
         double **p;
@@ -71,18 +72,26 @@ static gdn_outputs outputs_of(const gdn_trace *t)
                          .ms_lo = t->ms_lo};
 }
 
-/* Running products of alpha over a block, as values relative to 2^scale[h]; `starts` sets scale from this
- * trace. */
-static void cumulate(gdn_lockstep *l, gdn_trace *t, int n, bool starts)
+/* Running products of alpha over a block, relative to 2^scale; heads head .. of the batch. */
+static void cumulate(const gdn_lockstep *l, gdn_trace *t, int head, int heads, int n)
 {
-    for (size_t h = 0; h < heads_of(l); h++)
+    for (size_t h = 0; h < (size_t)heads; h++)
         for (size_t x = 0; x < (size_t)n; x++) {
             size_t at = h * (size_t)n + x;
             gdn_product_multiply(&t->product[h], t->alpha[at], t->alpha_lo ? t->alpha_lo[at] : 0);
-            if (starts && x == 0)
-                l->scale[h] = t->product[h].e;
-            gdn_product_value(&t->product[h], l->scale[h], &t->decay[at], &t->decay_lo[at]);
+            gdn_product_value(&t->product[h], l->scale[(size_t)head + h], &t->decay[at], &t->decay_lo[at]);
         }
+}
+
+/* Where a segment begins: the exponent of the true decay there becomes the scale of the segment's decays. */
+static void rescale(gdn_lockstep *l, const gdn_trace *truth, int n)
+{
+    for (size_t h = 0; h < heads_of(l); h++) {
+        gdn_product p = truth->product[h];
+        size_t at = h * (size_t)n;
+        gdn_product_multiply(&p, truth->alpha[at], truth->alpha_lo ? truth->alpha_lo[at] : 0);
+        l->scale[h] = p.e;
+    }
 }
 
 /* ---- differences ---- */
@@ -98,10 +107,13 @@ static gdn_sums *closed_at(const gdn_lockstep *l, int series, size_t h, gdn_quan
     return &l->closed[row * (size_t)l->slots + (size_t)slot];
 }
 
-static gdn_pair at(const double *hi, const double *lo, size_t i)
-{
-    return (gdn_pair){hi + i, lo ? lo + i : NULL};
-}
+/* Some columns of a trace. */
+typedef struct view {
+    const gdn_trace *t;
+    const int *index; /* where the columns stand in the trace's rows; NULL: all, in order */
+    int width;        /* of the trace's rows */
+    int head;         /* of the batch that the trace's first head is */
+} view;
 
 /* Which arrays of a trace hold a per-token scalar or row. */
 static void arrays(const gdn_trace *t, gdn_quantity q, const double **hi, const double **lo)
@@ -115,59 +127,108 @@ static void arrays(const gdn_trace *t, gdn_quantity q, const double **hi, const 
     *lo = table[q][1];
 }
 
-/* Rows of a quantity per head: tokens, or rows of the state; and its width. */
-static void extent(const gdn_lockstep *l, gdn_quantity q, int n, size_t *rows, int *width)
+static bool scalar(gdn_quantity q)
 {
-    *rows = q == GDN_Q_STATE ? (size_t)l->source->shape.dk : (size_t)n;
-    *width = q == GDN_Q_G || q == GDN_Q_DECAY ? 1 : l->source->shape.dv;
+    return q == GDN_Q_G || q == GDN_Q_DECAY;
 }
 
-/* x - y against r for one quantity over the block (or the state), into a series. */
-static void differ(gdn_lockstep *l, int series, gdn_quantity q, int n, const gdn_trace *x, const gdn_trace *y,
-                   const gdn_trace *r)
+/* m columns of one row of a view; gathered into room[2][m] where they do not stand side by side. */
+static gdn_pair row_of(view x, gdn_quantity q, size_t head, size_t rows, size_t row, int m,
+                       double room[2][GDN_MAX_DIM])
 {
-    const double *xh, *xl, *yh, *yl, *rh, *rl;
-    size_t rows;
-    int width;
-    arrays(x, q, &xh, &xl);
-    arrays(y, q, &yh, &yl);
-    arrays(r, q, &rh, &rl);
-    extent(l, q, n, &rows, &width);
-    for (size_t h = 0; h < heads_of(l); h++) {
+    const double *hi, *lo;
+    arrays(x.t, q, &hi, &lo);
+    size_t at = ((head - (size_t)x.head) * rows + row) * (size_t)(scalar(q) ? 1 : x.width);
+    hi += at;
+    lo = lo ? lo + at : NULL;
+    if (scalar(q) || !x.index)
+        return (gdn_pair){hi, lo};
+    for (int j = 0; j < m; j++) {
+        room[0][j] = hi[x.index[j]];
+        room[1][j] = lo ? lo[x.index[j]] : 0;
+    }
+    return (gdn_pair){room[0], lo ? room[1] : NULL};
+}
+
+/* x - y against r on m columns of `heads` heads, for one quantity over the block (or the state), into a
+ * series. */
+static void differ(gdn_lockstep *l, int series, gdn_quantity q, int n, int head, int heads, int m, view x,
+                   view y, view r)
+{
+    double room[3][2][GDN_MAX_DIM];
+    size_t rows = q == GDN_Q_STATE ? (size_t)l->source->shape.dk : (size_t)n;
+    int width = scalar(q) ? 1 : m;
+    for (size_t h = (size_t)head; h < (size_t)(head + heads); h++) {
         gdn_accumulator *a = open_at(l, series, h, q);
-        a->scale = q == GDN_Q_DECAY ? (int)(l->scale[h] < -1000000000 ? -1000000000 : l->scale[h]) : 0;
-        for (size_t row = 0; row < rows; row++) {
-            size_t i = (h * rows + row) * (size_t)width;
-            gdn_accumulate(a, at(xh, xl, i), at(yh, yl, i), at(rh, rl, i), width);
-        }
+        a->scale = q != GDN_Q_DECAY ? 0 : l->scale[h] < -1000000000 ? -1000000000 : (int)l->scale[h];
+        for (size_t row = 0; row < rows; row++)
+            gdn_accumulate(a, row_of(x, q, h, rows, row, m, room[0]), row_of(y, q, h, rows, row, m, room[1]),
+                           row_of(r, q, h, rows, row, m, room[2]), width);
     }
 }
 
-/* The same between a reference and its check, on the columns that the check ran. */
-static void differ_checked(gdn_lockstep *l, int series, gdn_quantity q, int n, const gdn_trace *x,
-                           const gdn_trace *c)
+static view all_of(const gdn_lockstep *l, const gdn_trace *t)
 {
-    const double *xh, *xl, *ch, *cl;
-    double hi[GDN_MAX_DIM], lo[GDN_MAX_DIM];
-    size_t rows;
-    int width;
-    arrays(x, q, &xh, &xl);
-    arrays(c, q, &ch, &cl);
-    extent(l, q, n, &rows, &width);
-    int m = width == 1 ? 1 : l->ncolumns;
-    for (size_t h = 0; h < heads_of(l); h++) {
-        gdn_accumulator *a = open_at(l, series, h, q);
-        a->scale = q == GDN_Q_DECAY ? (int)(l->scale[h] < -1000000000 ? -1000000000 : l->scale[h]) : 0;
-        for (size_t row = 0; row < rows; row++) {
-            for (int j = 0; j < m; j++) {
-                size_t i = (h * rows + row) * (size_t)width + (size_t)(width == 1 ? 0 : l->columns[j]);
-                hi[j] = xh[i];
-                lo[j] = xl ? xl[i] : 0;
-            }
-            size_t i = (h * rows + row) * (size_t)m;
-            gdn_accumulate(a, (gdn_pair){hi, lo}, at(ch, cl, i), at(ch, cl, i), m);
-        }
+    return (view){t, NULL, l->source->shape.dv, 0};
+}
+
+/* The checked columns of a trace that holds all. */
+static view sample_of(const gdn_lockstep *l, const gdn_trace *t)
+{
+    return (view){t, l->checked, l->source->shape.dv, 0};
+}
+
+static view check_of(const gdn_lockstep *l, const gdn_set *s)
+{
+    return (view){&s->level[GDN_CHECK].trace, NULL, l->nchecked, 0};
+}
+
+/* The trace that a quantity's errors are taken against. */
+static view reference_of(const gdn_lockstep *l, const gdn_set *s, gdn_quantity q)
+{
+    bool check = scalar(q) && l->ladder->scalars_from_check;
+    return all_of(l, &s->level[check ? GDN_CHECK : GDN_BASE].trace);
+}
+
+/* Sums of one set: is its reference right, and how far is it from the true set's? */
+static void compare_set(gdn_lockstep *l, int s, gdn_quantity q, int n)
+{
+    gdn_set *set = &l->set[s], *truth = &l->set[0];
+    const gdn_level *base = &set->level[GDN_BASE], *witness = &set->level[GDN_WITNESS];
+    int H = l->source->shape.heads, dv = l->source->shape.dv;
+    view check = check_of(l, set);
+    differ(l, gdn_set_series(s, GDN_SET_CHECK), q, n, 0, H, l->nchecked, sample_of(l, &base->trace), check,
+           check);
+    if (witness->engine) {
+        view w = {&witness->trace, NULL, l->nwitnessed, witness->head};
+        view seen = {check.t, l->witness_index, l->nchecked, 0};
+        differ(l, gdn_set_series(s, GDN_SET_WITNESS), q, n, witness->head, witness->heads, l->nwitnessed,
+               seen, w, w);
     }
+    if (s == 0)
+        return;
+    view true_check = check_of(l, truth);
+    differ(l, gdn_set_series(s, GDN_SET_STORAGE), q, n, 0, H, dv, reference_of(l, set, q),
+           reference_of(l, truth, q), reference_of(l, truth, q));
+    differ(l, gdn_set_series(s, GDN_SET_STORAGE_FINE), q, n, 0, H, l->nchecked, check, true_check,
+           true_check);
+}
+
+/* total and arith of one subject; on the true parameters they are one and the same. */
+static void compare_subject(gdn_lockstep *l, int p, gdn_quantity q, int n)
+{
+    const gdn_set *truth = &l->set[0], *stored = &l->set[l->subject[p].set];
+    int H = l->source->shape.heads, dv = l->source->shape.dv;
+    view x = all_of(l, &l->trace), fine = sample_of(l, &l->trace), r = reference_of(l, truth, q);
+    view true_check = check_of(l, truth);
+    differ(l, gdn_subject_series(l, p, GDN_SUBJECT_TOTAL), q, n, 0, H, dv, x, r, r);
+    differ(l, gdn_subject_series(l, p, GDN_SUBJECT_TOTAL_FINE), q, n, 0, H, l->nchecked, fine, true_check,
+           true_check);
+    if (stored == truth)
+        return;
+    differ(l, gdn_subject_series(l, p, GDN_SUBJECT_ARITH), q, n, 0, H, dv, x, reference_of(l, stored, q), r);
+    differ(l, gdn_subject_series(l, p, GDN_SUBJECT_ARITH_FINE), q, n, 0, H, l->nchecked, fine,
+           check_of(l, stored), true_check);
 }
 
 static bool per_token(const gdn_lockstep *l, gdn_quantity q)
@@ -177,7 +238,7 @@ static bool per_token(const gdn_lockstep *l, gdn_quantity q)
 
 static void close_slot(gdn_lockstep *l, gdn_quantity q, int slot)
 {
-    int series = GDN_SERIES_PER * (l->sets + l->subjects);
+    int series = gdn_subject_series(l, l->subjects, 0);
     for (int s = 0; s < series; s++)
         for (size_t h = 0; h < heads_of(l); h++) {
             gdn_accumulator *a = open_at(l, s, h, q);
@@ -188,39 +249,64 @@ static void close_slot(gdn_lockstep *l, gdn_quantity q, int slot)
 
 /* ---- one block ---- */
 
+/* The heads of a block that a level runs. */
+static gdn_block block_of(const gdn_lockstep *l, const gdn_level *level, const gdn_block *in)
+{
+    size_t n = (size_t)level->head * (size_t)in->tokens, dk = (size_t)l->source->shape.dk,
+           dv = (size_t)l->source->shape.dv;
+    return (gdn_block){.first = in->first,
+                       .tokens = in->tokens,
+                       .q = in->q + n * dk,
+                       .k = in->k + n * dk,
+                       .v = in->v + n * dv,
+                       .z = in->z ? in->z + n * dv : NULL,
+                       .a = in->a ? in->a + n : NULL,
+                       .g = in->g ? in->g + n : NULL,
+                       .b = in->b ? in->b + n : NULL,
+                       .beta = in->beta ? in->beta + n : NULL};
+}
+
+static gdn_status advance_levels(gdn_lockstep *l, gdn_set *set, const gdn_block *in, gdn_error *err)
+{
+    gdn_status status = GDN_OK;
+    const gdn_trace *base = &set->level[GDN_BASE].trace;
+    for (int i = 0; i < GDN_LEVELS && !status; i++) {
+        gdn_level *level = &set->level[i];
+        if (!level->engine)
+            continue;
+        struct timespec start;
+        gdn_block block = block_of(l, level, in);
+        gdn_outputs out = outputs_of(&level->trace);
+        size_t at = (size_t)level->head * (size_t)in->tokens;
+        if (i > GDN_BASE) { /* a sample of columns takes the mean of o^2 from the base */
+            out.ms = base->ms ? base->ms + at : NULL;
+            out.ms_lo = base->ms_lo ? base->ms_lo + at : NULL;
+        }
+        clock_gettime(CLOCK_MONOTONIC, &start);
+        status = level->engine->advance(level->self, &block, &out, err);
+        if (i > GDN_BASE)
+            l->certify_seconds += gdn_seconds_since(&start);
+    }
+    return status;
+}
+
 static gdn_status advance_sets(gdn_lockstep *l, const gdn_block *in, bool starts, gdn_error *err)
 {
     for (int s = 0; s < l->sets; s++) {
         gdn_set *set = &l->set[s];
-        gdn_outputs out = outputs_of(&set->trace), check = outputs_of(&set->checked);
-        check.ms = out.ms;
-        check.ms_lo = out.ms_lo;
-        gdn_status status = gdn_mpfr_engine.advance(set->reference, in, &out, err);
-        if (!status)
-            status = gdn_mpfr_engine.advance(set->check, in, &check, err);
+        gdn_status status = advance_levels(l, set, in, err);
         if (status)
             return status;
-        cumulate(l, &set->trace, in->tokens, starts && s == 0);
-        cumulate(l, &set->checked, in->tokens, false);
-        for (gdn_quantity q = 0; q < GDN_QUANTITIES; q++) {
-            if (!per_token(l, q))
-                continue;
-            differ_checked(l, gdn_series_check(s), q, in->tokens, &set->trace, &set->checked);
-            if (s)
-                differ(l, gdn_series_storage(s), q, in->tokens, &set->trace, &l->set[0].trace,
-                       &l->set[0].trace);
-        }
+        if (starts && s == 0)
+            rescale(l, reference_of(l, set, GDN_Q_DECAY).t, in->tokens);
+        for (int i = 0; i < GDN_LEVELS; i++)
+            if (set->level[i].engine)
+                cumulate(l, &set->level[i].trace, set->level[i].head, set->level[i].heads, in->tokens);
+        for (gdn_quantity q = 0; q < GDN_QUANTITIES; q++)
+            if (per_token(l, q))
+                compare_set(l, s, q, in->tokens);
     }
     return GDN_OK;
-}
-
-/* total and arith of one subject; on the true parameters they are one and the same. */
-static void compare(gdn_lockstep *l, int p, gdn_quantity q, int n)
-{
-    const gdn_set *truth = &l->set[0], *stored = &l->set[l->subject[p].set];
-    differ(l, gdn_series_total(l, p), q, n, &l->trace, &truth->trace, &truth->trace);
-    if (stored != truth)
-        differ(l, gdn_series_arith(l, p), q, n, &l->trace, &stored->trace, &truth->trace);
 }
 
 bool gdn_subject_has(const gdn_subject *s, gdn_quantity q)
@@ -243,11 +329,11 @@ static gdn_status advance_subjects(gdn_lockstep *l, const gdn_block *in, gdn_pro
             return status;
         memcpy(l->trace.product, products + (size_t)p * H, H * sizeof *products);
         if (gdn_subject_has(s, GDN_Q_DECAY))
-            cumulate(l, &l->trace, in->tokens, false);
+            cumulate(l, &l->trace, 0, l->source->shape.heads, in->tokens);
         memcpy(products + (size_t)p * H, l->trace.product, H * sizeof *products);
         for (gdn_quantity q = 0; q < GDN_QUANTITIES; q++)
             if (per_token(l, q) && gdn_subject_has(s, q))
-                compare(l, p, q, in->tokens);
+                compare_subject(l, p, q, in->tokens);
     }
     return GDN_OK;
 }
@@ -256,15 +342,14 @@ static gdn_status compare_states(gdn_lockstep *l, int64_t position, int slot, gd
 {
     gdn_status status = GDN_OK;
     for (int s = 0; s < l->sets && !status; s++) {
-        gdn_set *set = &l->set[s];
-        status = gdn_mpfr_engine.read_state(set->reference, set->trace.state, set->trace.state_lo, err);
+        for (int i = 0; i < GDN_LEVELS && !status; i++) {
+            gdn_level *level = &l->set[s].level[i];
+            if (level->engine)
+                status =
+                    level->engine->read_state(level->self, level->trace.state, level->trace.state_lo, err);
+        }
         if (!status)
-            status = gdn_mpfr_engine.read_state(set->check, set->checked.state, set->checked.state_lo, err);
-        if (status)
-            break;
-        differ_checked(l, gdn_series_check(s), GDN_Q_STATE, 0, &set->trace, &set->checked);
-        if (s)
-            differ(l, gdn_series_storage(s), GDN_Q_STATE, 0, &set->trace, &l->set[0].trace, &l->set[0].trace);
+            compare_set(l, s, GDN_Q_STATE, 0);
     }
     for (int p = 0; p < l->subjects && !status; p++) {
         const gdn_subject *s = &l->subject[p];
@@ -272,7 +357,7 @@ static gdn_status compare_states(gdn_lockstep *l, int64_t position, int slot, gd
             continue;
         status = s->engine->read_state(s->self, l->trace.state, NULL, err);
         if (!status)
-            compare(l, p, GDN_Q_STATE, 0);
+            compare_subject(l, p, GDN_Q_STATE, 0);
     }
     close_slot(l, GDN_Q_STATE, slot);
     return status;
@@ -285,7 +370,7 @@ static void average(gdn_lockstep *l, const gdn_block *in, int slot)
         for (size_t t = 0; t < (size_t)in->tokens; t++) {
             size_t i = h * (size_t)in->tokens + t, to = h * (size_t)l->plan.segments + (size_t)slot;
             double beta = in->beta ? in->beta[i] : gdn_sigmoid(in->b[i]);
-            l->abs_g[to] += __builtin_fabs(l->set[0].trace.g[i]);
+            l->abs_g[to] += __builtin_fabs(l->set[0].level[GDN_BASE].trace.g[i]);
             l->beta[to] += beta;
             l->beta2[to] += beta * beta;
         }
@@ -404,47 +489,84 @@ static gdn_status choose(gdn_lockstep *l, const gdn_task *task, gdn_error *err)
     return GDN_OK;
 }
 
-/* The checked columns: spread evenly over d_v, so that the choice depends on nothing else. */
+/* Which columns are checked and witnessed; all of them where the run is short. */
 static gdn_status choose_columns(gdn_lockstep *l, gdn_error *err)
 {
-    int dv = l->source->shape.dv;
-    l->ncolumns = l->e->check_columns < dv ? l->e->check_columns : dv;
-    l->columns = gdn_calloc((size_t)l->ncolumns, sizeof *l->columns);
-    if (!l->columns)
+    int dv = l->source->shape.dv, n = l->e->check_columns;
+    bool all = l->plan.last <= GDN_CERTIFY_ALL && l->ladder->engine[GDN_WITNESS];
+    l->nchecked = all || n > dv ? dv : n;
+    l->nwitnessed = all ? dv : 1;
+    l->checked = gdn_calloc((size_t)l->nchecked, sizeof *l->checked);
+    l->witnessed = gdn_calloc((size_t)l->nwitnessed, sizeof *l->witnessed);
+    l->witness_index = gdn_calloc((size_t)l->nwitnessed, sizeof *l->witness_index);
+    if (!l->checked || !l->witnessed || !l->witness_index)
         return gdn_no_memory(err, "columns");
-    for (int j = 0; j < l->ncolumns; j++)
-        l->columns[j] = (int)((2 * (int64_t)j + 1) * dv / (2 * l->ncolumns));
+    gdn_certify_columns(dv, l->nchecked, l->checked);
+    for (int j = 0; j < l->nwitnessed; j++) {
+        l->witness_index[j] = all ? j : (int)(l->source->seed % (uint64_t)l->nchecked);
+        l->witnessed[j] = l->checked[l->witness_index[j]];
+    }
     return GDN_OK;
+}
+
+/* The engines of one set; the witness watches the true set only, over one head unless the run is short. */
+static gdn_status open_levels(gdn_lockstep *l, int s, gdn_error *err)
+{
+    gdn_set *set = &l->set[s];
+    const gdn_source *source = l->source;
+    int H = source->shape.heads;
+    bool all = l->nwitnessed == source->shape.dv && l->plan.last <= GDN_CERTIFY_ALL;
+    gdn_status status = GDN_OK;
+    for (int i = 0; i < GDN_LEVELS && !status; i++) {
+        gdn_level *level = &set->level[i];
+        const gdn_engine *engine = l->ladder->engine[i];
+        if (!engine || (i == GDN_WITNESS && s > 0))
+            continue;
+        *level = (gdn_level){.engine = engine, .ncolumns = source->shape.dv, .heads = H};
+        if (i == GDN_CHECK) {
+            level->columns = l->checked;
+            level->ncolumns = l->nchecked;
+        } else if (i == GDN_WITNESS) {
+            level->columns = l->witnessed;
+            level->ncolumns = l->nwitnessed;
+            level->head = all ? 0 : (int)(source->seed % (uint64_t)H);
+            level->heads = all ? H : 1;
+        }
+        gdn_setup setup = {.shape = {level->heads, source->shape.dk, source->shape.dv},
+                           .params = set->params,
+                           .columns = level->columns,
+                           .ncolumns = level->ncolumns,
+                           .recurrence = l->recurrence,
+                           .precision = l->ladder->engine[GDN_WITNESS] || i == GDN_BASE
+                                            ? l->e->precision
+                                            : l->e->check_precision};
+        if (setup.params.decay) {
+            setup.params.decay += level->head;
+            setup.params.dt_bias += level->head;
+        }
+        status = engine->open(&level->self, &setup, err);
+        if (!status)
+            status = trace_open(l, &level->trace, level->heads, level->ncolumns, engine->pairs, err);
+    }
+    return status;
 }
 
 static gdn_status open_engines(gdn_lockstep *l, gdn_error *err)
 {
     const gdn_source *s = l->source;
-    gdn_setup setup = {.shape = s->shape, .recurrence = l->recurrence, .seed = s->seed};
-    gdn_status status = trace_open(l, &l->trace, s->shape.dv, false, err);
-    for (int i = 0; i < l->sets && !status; i++) {
-        gdn_set *set = &l->set[i];
-        setup.params = set->params;
-        setup.columns = NULL;
-        setup.precision = l->e->precision;
-        status = gdn_mpfr_engine.open(&set->reference, &setup, err);
-        if (!status)
-            status = trace_open(l, &set->trace, s->shape.dv, true, err);
-        setup.columns = l->columns;
-        setup.ncolumns = l->ncolumns;
-        setup.precision = l->e->check_precision;
-        if (!status)
-            status = gdn_mpfr_engine.open(&set->check, &setup, err);
-        if (!status)
-            status = trace_open(l, &set->checked, l->ncolumns, true, err);
-    }
-    setup.columns = NULL;
+    gdn_status status = trace_open(l, &l->trace, s->shape.heads, s->shape.dv, false, err);
+    for (int i = 0; i < l->sets && !status; i++)
+        status = open_levels(l, i, err);
     for (int p = 0; p < l->subjects && !status; p++) {
         gdn_subject *sub = &l->subject[p];
-        setup.params = l->set[sub->set].params;
+        gdn_setup setup = {.shape = s->shape,
+                           .params = l->set[sub->set].params,
+                           .recurrence = l->recurrence,
+                           .seed = s->seed,
+                           .recipe =
+                               sub->recorded ? (const void *)sub->recorded : (const void *)&sub->own.recipe};
         if (!s->has_parameters && sub->profile)
             setup.params.alpha = sub->profile->alpha;
-        setup.recipe = sub->recorded ? (const void *)sub->recorded : (const void *)&sub->own.recipe;
         status = sub->engine->open(&sub->self, &setup, err);
     }
     return status;
@@ -456,10 +578,12 @@ static void wanted(gdn_lockstep *l)
     const gdn_quantity *q = p->quantities ? p->quantities : l->e->file->quantities;
     unsigned n = p->quantities ? p->quantities_count : l->e->file->quantities_count;
     for (unsigned i = 0; i < n; i++)
-        l->wanted[q[i]] = true;
+        l->reported[q[i]] = true;
     for (int i = 0; i < GDN_QUANTITIES && n == 0; i++)
-        l->wanted[i] = true;
-    l->wanted[GDN_Q_Y] &= l->source->has_z;
+        l->reported[i] = true;
+    l->reported[GDN_Q_Y] &= l->source->has_z;
+    memcpy(l->wanted, l->reported, sizeof l->wanted);
+    l->wanted[GDN_Q_O] |= l->wanted[GDN_Q_Y]; /* the uncertainty of y rests on that of o */
     l->recurrence = l->wanted[GDN_Q_STATE] || l->wanted[GDN_Q_O] || l->wanted[GDN_Q_Y];
 }
 
@@ -469,6 +593,7 @@ gdn_status gdn_lockstep_open(const gdn_task *task, gdn_lockstep **out, gdn_error
     if (!l)
         return gdn_no_memory(err, "a task");
     l->e = task->experiment;
+    l->ladder = &gdn_ladders[l->e->ladder];
     gdn_status status = gdn_source_open(l->e, task->population, task->seed, GDN_BLOCK, &l->source, err);
     if (!status)
         status = gdn_plan_make(l->source->lengths, l->source->length_count, &l->plan, err);
@@ -483,7 +608,7 @@ gdn_status gdn_lockstep_open(const gdn_task *task, gdn_lockstep **out, gdn_error
         status = open_engines(l, err);
     if (!status) {
         size_t H = heads_of(l), segments = (size_t)l->plan.segments;
-        size_t rows = (size_t)(GDN_SERIES_PER * (l->sets + l->subjects)) * H * GDN_QUANTITIES;
+        size_t rows = (size_t)gdn_subject_series(l, l->subjects, 0) * H * GDN_QUANTITIES;
         l->slots = l->plan.segments > l->plan.samples ? l->plan.segments : l->plan.samples;
         l->open = gdn_calloc(rows, sizeof *l->open);
         l->closed = gdn_calloc(rows * (size_t)l->slots, sizeof *l->closed);
@@ -509,17 +634,19 @@ void gdn_lockstep_close(gdn_lockstep *l)
         l->subject[p].engine->close(l->subject[p].self);
     for (int i = 0; l->set && l->set[i].decay; i++) {
         gdn_set *s = &l->set[i];
-        gdn_mpfr_engine.close(s->reference);
-        gdn_mpfr_engine.close(s->check);
-        trace_close(&s->trace);
-        trace_close(&s->checked);
+        for (int level = 0; level < GDN_LEVELS; level++) {
+            if (s->level[level].engine)
+                s->level[level].engine->close(s->level[level].self);
+            trace_close(&s->level[level].trace);
+        }
         free(s->decay);
         free(s->dt_bias);
         free(s->norm_weight);
     }
     trace_close(&l->trace);
     gdn_source_close(l->source);
-    void *all[] = {l->set, l->subject, l->columns, l->open, l->closed, l->abs_g, l->beta, l->beta2, l->scale};
+    void *all[] = {l->set,    l->subject, l->checked, l->witnessed, l->witness_index, l->open,
+                   l->closed, l->abs_g,   l->beta,    l->beta2,     l->scale};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]);
     free(l);

@@ -7,6 +7,7 @@
 #include "harness/plan.h"
 #include "harness/source.h"
 #include "harness/task.h"
+#include "reference/certify.h"
 
 /* Tokens advanced at a time: traces of 256 tokens keep a head's outputs in L2 (128 columns x 4 doubles: 1
  * MiB). */
@@ -20,12 +21,21 @@ typedef struct gdn_trace {
     gdn_product *product;     /* [H] */
 } gdn_trace;
 
-/* One set of stored parameters with its reference and the check of that reference; set 0 is the true one. */
+/* One engine of a reference: some columns of some heads of the batch. */
+typedef struct gdn_level {
+    const gdn_engine *engine; /* NULL: this level does not run */
+    void *self;
+    gdn_trace trace;
+    const int *columns; /* [ncolumns]; NULL: all */
+    int ncolumns;
+    int head, heads; /* heads head .. head + heads - 1 of the batch */
+} gdn_level;
+
+/* One set of stored parameters with its reference; set 0 is the true one, and the one that is witnessed. */
 typedef struct gdn_set {
     gdn_params params;
     double *decay, *dt_bias, *norm_weight;
-    void *reference, *check;
-    gdn_trace trace, checked;
+    gdn_level level[GDN_LEVELS];
 } gdn_set;
 
 /* A profile under test: a recipe, or outputs recorded elsewhere. */
@@ -38,17 +48,36 @@ typedef struct gdn_subject {
     int set; /* the parameters it runs on */
 } gdn_subject;
 
-enum { GDN_SERIES_PER = 2 }; /* set: check, storage; subject: total, arith */
+/* Sums kept per set, then per subject. "Fine" ones are against the check, on its columns. */
+typedef enum gdn_series {
+    GDN_SET_CHECK,   /* base - check */
+    GDN_SET_WITNESS, /* check - witness */
+    GDN_SET_STORAGE, /* base - base of the true set */
+    GDN_SET_STORAGE_FINE,
+    GDN_SERIES_PER_SET
+} gdn_series;
+
+enum {
+    GDN_SUBJECT_TOTAL,
+    GDN_SUBJECT_ARITH,
+    GDN_SUBJECT_TOTAL_FINE,
+    GDN_SUBJECT_ARITH_FINE,
+    GDN_SERIES_PER_SUBJECT
+};
 
 typedef struct gdn_lockstep {
     const gdn_experiment *e;
     gdn_source *source;
     gdn_plan plan;
     int block; /* tokens advanced at a time: GDN_BLOCK, or the whole plan when it is shorter */
-    bool wanted[GDN_QUANTITIES];
+    bool reported[GDN_QUANTITIES]; /* asked for */
+    bool wanted[GDN_QUANTITIES];   /* accumulated: also what the uncertainty of another rests on */
     bool recurrence;
-    int *columns; /* [ncolumns] value columns that are checked */
-    int ncolumns;
+    const gdn_ladder *ladder;
+    int *checked, *witnessed; /* [nchecked], [nwitnessed] value columns that these levels run */
+    int *witness_index;       /* [nwitnessed] where the witnessed columns stand among the checked */
+    int nchecked, nwitnessed;
+    double certify_seconds; /* spent in check and witness */
     gdn_set *set;
     int sets;
     gdn_subject *subject;
@@ -64,25 +93,15 @@ typedef struct gdn_lockstep {
 /* Does the subject produce this quantity? Recorded outputs may lack some. */
 bool gdn_subject_has(const gdn_subject *s, gdn_quantity q);
 
-/* Index of a series. */
-static inline int gdn_series_check(int set)
+/* Index of a series of a set or a subject. */
+static inline int gdn_set_series(int set, int which)
 {
-    return GDN_SERIES_PER * set;
+    return GDN_SERIES_PER_SET * set + which;
 }
 
-static inline int gdn_series_storage(int set)
+static inline int gdn_subject_series(const gdn_lockstep *l, int subject, int which)
 {
-    return GDN_SERIES_PER * set + 1;
-}
-
-static inline int gdn_series_total(const gdn_lockstep *l, int subject)
-{
-    return GDN_SERIES_PER * (l->sets + subject);
-}
-
-static inline int gdn_series_arith(const gdn_lockstep *l, int subject)
-{
-    return GDN_SERIES_PER * (l->sets + subject) + 1;
+    return GDN_SERIES_PER_SET * l->sets + GDN_SERIES_PER_SUBJECT * subject + which;
 }
 
 gdn_status gdn_lockstep_open(const gdn_task *task, gdn_lockstep **out, gdn_error *err);

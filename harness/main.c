@@ -23,22 +23,6 @@ static const struct {
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
-static char command_line[4096];
-
-const char *gdn_command_line(void)
-{
-    return command_line;
-}
-
-static void remember(int argc, char **argv)
-{
-    size_t n = 0;
-    for (int i = 0; i < argc && n < sizeof command_line; i++) {
-        const char *word = i ? argv[i] : "gdnprec";
-        n += (size_t)snprintf(command_line + n, sizeof command_line - n, "%s%s", i ? " " : "", word);
-    }
-}
-
 static void help(void)
 {
     printf("Usage: gdnprec COMMAND [OPTION...]\n\n"
@@ -76,16 +60,25 @@ static gdn_status dispatch(int argc, char **argv, gdn_error *err)
     return gdn_fail(err, GDN_BAD_INPUT, "'%s' is not a command; `gdnprec --help` lists them", argv[1]);
 }
 
+/* One line on stderr, whatever names and words it quotes: control characters become '?'. */
+static void complain(char *text)
+{
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = '?';
+    fprintf(stderr, "gdnprec: %s\n", text);
+}
+
 int main(int argc, char **argv)
 {
     gdn_error err = {""};
-    remember(argc, argv);
+    gdn_command_line_keep(argc, argv);
     gdn_status status = dispatch(argc, argv, &err);
     if (fflush(stdout) || ferror(stdout)) {
         if (!status)
             status = gdn_fail(&err, GDN_MACHINE, "cannot write to standard output: %s", strerror(errno));
     }
     if (status && err.text[0])
-        fprintf(stderr, "gdnprec: %s\n", err.text);
+        complain(err.text);
     return (int)status;
 }

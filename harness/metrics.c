@@ -3,59 +3,20 @@
 #include "harness/metrics.h"
 
 #include <math.h>
-#include <string.h>
 
+#include "base/simd.h"
 #include "kernels/portable.h"
-
-static uint64_t bits_of(double x)
-{
-    uint64_t u;
-    memcpy(&u, &x, sizeof u);
-    return u;
-}
-
-static double double_of(uint64_t u)
-{
-    double x;
-    memcpy(&x, &u, sizeof x);
-    return x;
-}
-
-/* 2^-max(floor(log2 |r|), -126). */
-static double inverse_binade(double r)
-{
-    uint64_t e = (bits_of(r) >> 52) & 0x7ff;
-    e = e < 1023 - 126 ? 1023 - 126 : e > 2045 ? 2045 : e;
-    return double_of((2046 - e) << 52);
-}
-
-/* One element into its lane. */
-static inline void add(gdn_accumulator *a, int lane, double d, double r)
-{
-    int bad = !(d - d == 0) || !(r - r == 0);
-    a->nonfinite[lane] += bad;
-    d = bad ? 0 : d;
-    r = bad ? 0 : r;
-    a->dd[lane] += d * d;
-    a->dr[lane] += d * r;
-    a->rr[lane] += r * r;
-    double size = fabs(d) * inverse_binade(r);
-    a->binades[lane] = size > a->binades[lane] ? size : a->binades[lane];
-}
 
 void gdn_accumulate(gdn_accumulator *a, gdn_pair x, gdn_pair y, gdn_pair r, int n)
 {
-    a->n += n;
-    for (int j = 0; j < n; j++) {
-        double d = x.hi[j] - y.hi[j];
-        if (x.lo && y.lo)
-            d += x.lo[j] - y.lo[j];
-        else if (y.lo)
-            d -= y.lo[j];
-        else if (x.lo)
-            d += x.lo[j];
-        add(a, j % GDN_LANES, d, r.hi[j]);
-    }
+    static void (*const run[GDN_ISAS])(gdn_accumulator *, gdn_pair, gdn_pair, gdn_pair, int) = {
+        gdn_accumulate_scalar,
+#if defined(__x86_64__)
+        gdn_accumulate_avx2,
+        gdn_accumulate_avx512,
+#endif
+    };
+    run[gdn_isa_best()](a, x, y, r, n);
 }
 
 gdn_sums gdn_accumulator_sums(const gdn_accumulator *a)
@@ -69,7 +30,7 @@ gdn_sums gdn_accumulator_sums(const gdn_accumulator *a)
             b.nonfinite[i] += b.nonfinite[i + m];
             b.binades[i] = fmax(b.binades[i], b.binades[i + m]);
         }
-    return (gdn_sums){b.dd[0], b.dr[0], b.rr[0], b.binades[0], b.n, b.nonfinite[0], b.scale};
+    return (gdn_sums){b.dd[0], b.dr[0], b.rr[0], b.binades[0], b.n, (int64_t)b.nonfinite[0], b.scale};
 }
 
 gdn_sums gdn_sums_add(gdn_sums a, gdn_sums b)

@@ -27,7 +27,7 @@ typedef struct gdn_pair {
 /* Open sums of one segment. Zero it to start; `scale` is set by whoever scales the values. */
 typedef struct gdn_accumulator {
     double dd[GDN_LANES], dr[GDN_LANES], rr[GDN_LANES], binades[GDN_LANES];
-    int64_t nonfinite[GDN_LANES];
+    double nonfinite[GDN_LANES]; /* counts */
     int64_t n;
     int scale; /* the values added are 2^-scale times the true ones */
 } gdn_accumulator;
@@ -42,6 +42,11 @@ typedef struct gdn_sums {
 
 /* Add one row: d = x - y against r, n elements. */
 void gdn_accumulate(gdn_accumulator *a, gdn_pair x, gdn_pair y, gdn_pair r, int n);
+
+/* The same, by instruction set (metrics_tile.c). */
+void gdn_accumulate_scalar(gdn_accumulator *a, gdn_pair x, gdn_pair y, gdn_pair r, int n);
+void gdn_accumulate_avx2(gdn_accumulator *a, gdn_pair x, gdn_pair y, gdn_pair r, int n);
+void gdn_accumulate_avx512(gdn_accumulator *a, gdn_pair x, gdn_pair y, gdn_pair r, int n);
 
 gdn_sums gdn_accumulator_sums(const gdn_accumulator *a);
 gdn_sums gdn_sums_add(gdn_sums a, gdn_sums b);

@@ -9,27 +9,70 @@
 #include <unistd.h>
 
 #include "harness/commands.h"
+#include "harness/provenance.h"
 
-/* argp prints its own sentence for an unknown option; it must not exit for us. */
+static char command_line[4096];
+
+const char *gdn_command_line(void)
+{
+    return command_line;
+}
+
+void gdn_command_line_keep(int argc, char **argv)
+{
+    size_t n = 0;
+    for (int i = 0; i < argc && n < sizeof command_line; i++) {
+        const char *word = i ? argv[i] : "gdnprec";
+        n += (size_t)snprintf(command_line + n, sizeof command_line - n, "%s%s", i ? " " : "", word);
+    }
+}
+
+/* The first line that argp or getopt wrote, without the program's name. */
+static gdn_status refused(const char *name, char *said, gdn_error *err)
+{
+    size_t n = strlen(name);
+    said[strcspn(said, "\n")] = 0;
+    if (strncmp(said, name, n) == 0 && strncmp(said + n, ": ", 2) == 0)
+        said += n + 2;
+    return gdn_fail(err, GDN_BAD_INPUT, "%s: %s; `%s --help` lists what is allowed", strrchr(name, ' ') + 1,
+                    said, name);
+}
+
+/* argp and getopt write to stderr what is one sentence of ours; glibc lets a stream stand in for it. */
 gdn_status gdn_parse(const struct argp *argp, int argc, char **argv, void *input, int *done, gdn_error *err)
 {
     *done = 0;
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        bool usage = strcmp(argv[i], "--usage") == 0;
-        if (!usage && strcmp(argv[i], "--help") != 0 && strcmp(argv[i], "-?") != 0)
+        bool usage = strcmp(argv[i], "--usage") == 0, version = strcmp(argv[i], "--version") == 0;
+        if (!usage && !version && strcmp(argv[i], "--help") != 0 && strcmp(argv[i], "-?") != 0)
             continue;
-        argp_help(argp, stdout, usage ? ARGP_HELP_USAGE : ARGP_HELP_STD_HELP & ~(unsigned)ARGP_HELP_EXIT_OK,
-                  argv[0]);
+        if (version)
+            printf("gdnprec %s\n", gdn_version_long());
+        else
+            argp_help(argp, stdout,
+                      usage ? ARGP_HELP_USAGE : ARGP_HELP_STD_HELP & ~(unsigned)ARGP_HELP_EXIT_OK, argv[0]);
         *done = 1;
         return GDN_OK;
     }
+    char *said = NULL;
+    size_t size = 0;
+    FILE *real = stderr, *standin = open_memstream(&said, &size);
+    if (!standin)
+        return gdn_no_memory(err, "options");
     err->text[0] = 0;
+    stderr = standin;
     error_t code = argp_parse(argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, input);
-    if (code == 0)
-        return GDN_OK;
-    if (!err->text[0] && code != EINVAL)
-        return gdn_fail(err, GDN_BAD_INPUT, "%s: %s", argv[0], strerror(code));
-    return GDN_BAD_INPUT;
+    stderr = real;
+    gdn_status status = GDN_OK;
+    if (fclose(standin))
+        status = gdn_no_memory(err, "options");
+    else if (code != 0 && !err->text[0])
+        status = *said ? refused(argv[0], said, err)
+                       : gdn_fail(err, GDN_BAD_INPUT, "%s: %s", argv[0], strerror(code));
+    else if (code != 0)
+        status = GDN_BAD_INPUT;
+    free(said);
+    return status;
 }
 
 gdn_status gdn_option_number(const char *what, const char *text, double lo, double hi, double *x,

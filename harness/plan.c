@@ -23,9 +23,9 @@ static int tidy(int64_t *x, int n, int64_t last)
 
 gdn_status gdn_plan_make(const int64_t *lengths, int n, gdn_plan *plan, gdn_error *err)
 {
+    if (n > GDN_PLAN_LENGTHS)
+        return gdn_fail(err, GDN_BAD_INPUT, "%d lengths; at most %d are allowed", n, GDN_PLAN_LENGTHS);
     *plan = (gdn_plan){.last = lengths[n - 1]};
-    if (n > 1000)
-        return gdn_fail(err, GDN_BAD_INPUT, "%d lengths; at most 1000 are allowed", n);
     int segments = 0, samples = 0;
     for (int64_t start = 1; 2 * start - 1 <= plan->last; start *= 2) {
         if (lengths[0] > 1 || start > 1) /* [1, 1] is a whole run already where a length is 1 */

@@ -14,7 +14,8 @@
 
 #include "base/status.h"
 
-enum { GDN_PLAN_MAX = 4096 };
+/* Most lengths a plan takes, and positions or windows it then has at most. */
+enum { GDN_PLAN_LENGTHS = 1000, GDN_PLAN_MAX = 4096 };
 
 typedef struct gdn_window {
     int64_t from, to;

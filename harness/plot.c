@@ -93,7 +93,7 @@ typedef struct columns {
 } columns;
 
 typedef struct contents {
-    bool error_of[3]; /* o, y, state: a row of storage or arithmetic with a number above zero */
+    bool error_of[3]; /* o, y, state: a row with a number above zero */
     bool whole;       /* o, y or state over [1, T] */
     bool gate;        /* enough heads with a storage error of g */
     double n_least, n_most;
@@ -133,7 +133,7 @@ static void note_row(contents *s, const char *quantity, const char *kind, double
     for (int i = 0; i < DRAWN; i++)
         if (strcmp(quantity, drawn_quantities[i]) == 0) {
             s->whole = s->whole || from == 1 || i == 2;
-            s->error_of[i] = s->error_of[i] || (strcmp(kind, "total") != 0 && median > 0);
+            s->error_of[i] = s->error_of[i] || median > 0;
         }
     if (strcmp(quantity, "g") == 0 && storage && n >= FEWEST_HEADS && median > 0)
         s->gate = true;

@@ -208,6 +208,19 @@ static const row *whole(const report *r, const char *population, const char *pro
     return NULL;
 }
 
+/* The first row of a population and quantity at the largest T, for what all of them share. */
+static const row *any_whole(const report *r, const char *population, const char *quantity)
+{
+    for (size_t i = 0; i < r->profiles.n; i++)
+        for (int k = 0; k < 3; k++) {
+            static const char *const kinds[] = {"storage", "arith", "total"};
+            const row *x = whole(r, population, r->profiles.name[i], quantity, kinds[k]);
+            if (x)
+                return x;
+        }
+    return NULL;
+}
+
 static const row *grown(const report *r, const char *population, const char *profile, const char *quantity,
                         const char *kind)
 {
@@ -236,15 +249,20 @@ typedef struct text {
     char s[256];
 } text;
 
-/* x with an exponent, "2.5e-7": without the padding of printf. */
+/* x with three digits, and where it needs an exponent, without printf's padding of it: "2.50e-7". */
 static text scientific(double x)
 {
     text t;
-    snprintf(t.s, sizeof t.s, "%.2e", x);
+    bool near_one = x == 0 || (fabs(x) >= 1e-2 && fabs(x) < 1e4);
+    if (near_one)
+        snprintf(t.s, sizeof t.s, fabs(x) < 1000 ? "%.3g" : "%.0f", x);
+    else
+        snprintf(t.s, sizeof t.s, "%.2e", x);
     char *e = strchr(t.s, 'e');
-    if (e && strlen(e) == 4 && e[2] == '0') {
-        e[2] = e[3];
-        e[3] = '\0';
+    if (e) {
+        char *digits = e + 2 + strspn(e + 2, "0");
+        e += 1 + (e[1] == '-');
+        memmove(e, digits, strlen(digits) + 1);
     }
     return t;
 }
@@ -255,9 +273,11 @@ static bool in_percent(double x)
     return fabs(x) >= 1e-5 && fabs(x) < 10;
 }
 
-/* Decimals that show three digits of x, which is not 0. */
+/* Decimals that show three digits of x. */
 static int decimals(double x)
 {
+    if (x == 0)
+        return 0;
     int d = 2 - (int)floor(log10(fabs(x)));
     return d > 0 ? d : 0;
 }
@@ -277,17 +297,29 @@ static text amount(double x)
     return t;
 }
 
+/* x with d decimals; with one digit and an exponent where that would show a zero that it is not. */
+static text fixed(double x, int d)
+{
+    text t;
+    if (x != 0 && fabs(x) < 0.5 * pow(10, -d))
+        snprintf(t.s, sizeof t.s, "%.0e", x);
+    else
+        snprintf(t.s, sizeof t.s, "%.*f", d, x);
+    return t;
+}
+
 /* "0.132 % [0.080, 0.170]": a number and its 95 % interval in one unit; an interval without width is left
  * out. */
 static text span(double x, double lo, double hi)
 {
     text t = amount(x);
-    double size = fmax(fabs(x), 0.1 * fmax(fabs(lo), fabs(hi)));
+    double widest = fmax(fabs(lo), fabs(hi));
     if (isnan(x) || lo == hi)
         return t;
-    int d = decimals(100 * size);
-    if (in_percent(size) && fabs(lo) < 1e3 && fabs(hi) < 1e3)
-        snprintf(t.s, sizeof t.s, "%.*f %% [%.*f, %.*f]", d, 100 * x, d, 100 * lo, d, 100 * hi);
+    int d = decimals(100 * x);
+    if (in_percent(x) && fabs(x) >= 0.005 * widest && widest < 1e3)
+        snprintf(t.s, sizeof t.s, "%.*f %% [%.30s, %.30s]", d, 100 * x, fixed(100 * lo, d).s,
+                 fixed(100 * hi, d).s);
     else
         snprintf(t.s, sizeof t.s, "%.30s [%.30s, %.30s]", scientific(x).s, scientific(lo).s,
                  scientific(hi).s);
@@ -350,6 +382,16 @@ static text name(const char *s)
     return t;
 }
 
+/* A sentence from the data as Markdown; an underscore inside a word means nothing there. */
+static void put_sentence(FILE *f, const char *s)
+{
+    for (; *s; s++) {
+        if (strchr("\\`*[]<>|~&", *s))
+            fputc('\\', f);
+        fputc(*s == '\n' ? ' ' : *s, f);
+    }
+}
+
 static const char *quantity_words(const char *quantity)
 {
     static const char *const words[][2] = {{"y", "the layer output y"},
@@ -361,6 +403,11 @@ static const char *quantity_words(const char *quantity)
         if (same(words[i][0], quantity))
             return words[i][1];
     return quantity;
+}
+
+static const char *kind_words(const char *kind)
+{
+    return same(kind, "arith") ? "arithmetic" : kind;
 }
 
 /* What a whole row says, for a table: the number, or why there is none. */
@@ -533,7 +580,7 @@ static void finding_contest(const report *r, const char *quantity, FILE *f)
             "overlap) in %zu of %s; ",
             quantity_words(quantity), c.above, c.below, c.level,
             counted((double)n, "pair of population and profile", "pairs of population and profile").s);
-    fprintf(f, "at most it is %.3g times as large (%s on %s).", c.most, name(c.at->profile).s,
+    fprintf(f, "at most it is %s times as large (%s on %s).", scientific(c.most).s, name(c.at->profile).s,
             name(c.at->population).s);
 }
 
@@ -544,28 +591,44 @@ static bool holds(double lo, double hi, double x)
     return lo <= x && x <= hi;
 }
 
-/* What a slope with its interval says. */
-static const char *slope_words(const row *g)
+/* What a slope with its interval says: for sentences ("grows ...") and for tables. */
+typedef struct reading {
+    const char *words, *brief;
+} reading;
+
+static reading read_slope(const row *g)
 {
+    if (isnan(g->slope))
+        return (reading){"over too few positions to tell", "flat part only"};
+    if (g->slope_hi - g->slope_lo > 0.5)
+        return (reading){"at a rate too uncertain to name", "uncertain"};
     if (holds(g->slope_lo, g->slope_hi, 1))
-        return "in proportion to position";
+        return (reading){"in proportion to position", "proportional"};
     if (holds(g->slope_lo, g->slope_hi, 0.5))
-        return "as the square root of position";
+        return (reading){"as the square root of position", "square root"};
     if (holds(g->slope_lo, g->slope_hi, 0) || fabs(g->slope) < 0.05)
-        return "not at all";
+        return (reading){"not at all", "flat"};
     if (g->slope_hi < 0)
-        return "downwards";
-    return g->slope_lo > 1 ? "faster than in proportion to position"
-                           : "more slowly than in proportion to position";
+        return (reading){"downwards", "falls"};
+    return g->slope_lo > 1
+               ? (reading){"faster than in proportion to position", "faster than proportional"}
+               : (reading){"more slowly than in proportion to position", "slower than proportional"};
+}
+
+/* Whether the summary knows gamma_eff where this growth was measured. */
+static bool memory_known(const report *r, const row *g)
+{
+    const row *x = whole(r, g->population, g->profile, g->quantity, g->kind);
+    return x && x->gamma_eff > 0;
 }
 
 /* One clause: does the error of this row compound? */
-static void say_growth(const row *g, FILE *f)
+static void say_growth(const report *r, const row *g, FILE *f)
 {
     bool slope = !isnan(g->slope), plateau = !isnan(g->plateau);
     bool rises = slope && g->slope > 0.05 && g->slope_lo > 0;
     if (slope)
-        fprintf(f, "the error under %s grows %s (slope %s, n = %s)", name(g->profile).s, slope_words(g),
+        fprintf(f, "the error under %s grows %s (slope %s, n = %s)", name(g->profile).s, read_slope(g).words,
                 plain(g->slope, g->slope_lo, g->slope_hi).s, count(g->n).s);
     else
         fprintf(f, "the error under %s has too few positions within the memory for a slope",
@@ -575,7 +638,9 @@ static void say_growth(const row *g, FILE *f)
                 span(g->plateau, g->plateau_lo, g->plateau_hi).s,
                 g->plateau_lo == g->plateau_hi ? " (one head)" : "");
     else if (rises)
-        fprintf(f, ", and no plateau was reached in the lengths measured");
+        fprintf(f, "%s",
+                memory_known(r, g) ? ", and no plateau was reached in the lengths measured"
+                                   : "; the memory is not known, so that no plateau can be told");
 }
 
 /* The storage profile that tells the growth of a population: the first with a slope and plateau, else with
@@ -610,7 +675,7 @@ static void finding_growth(const report *r, FILE *f)
             else
                 fprintf(f, "; ");
             fprintf(f, "on %s (%s keys) ", name(g->population).s, *g->keys ? g->keys : "unnamed");
-            say_growth(g, f);
+            say_growth(r, g, f);
         }
         if (said > 0) {
             fprintf(f, ".");
@@ -670,9 +735,21 @@ static void finding_control(const report *r, FILE *f)
 
 /* ---- Theory ---- */
 
-static bool predicted_well(const row *x)
+static bool near_one(double ratio)
 {
-    return x->ratio >= 0.9 && x->ratio <= 1.1;
+    return ratio >= 0.9 && ratio <= 1.1;
+}
+
+/* Whether an earlier row is the same measurement under another profile's name, as two profiles that store the
+ * same. */
+static bool repeated(const report *r, const row *x)
+{
+    for (size_t i = 0; i < r->profiles.n && !same(r->profiles.name[i], x->profile); i++) {
+        const row *y = whole(r, x->population, r->profiles.name[i], x->quantity, x->kind);
+        if (measured(y) && y->median == x->median && y->predicted == x->predicted)
+            return true;
+    }
+    return false;
 }
 
 /* Rows at the largest T that have a prediction. */
@@ -680,7 +757,8 @@ static const row *next_predicted(const report *r, size_t *at)
 {
     while (*at < r->summary.n) {
         const row *x = &r->summary.row[(*at)++];
-        if (measured(x) && !isnan(x->ratio) && x == whole(r, x->population, x->profile, x->quantity, x->kind))
+        if (measured(x) && !isnan(x->ratio) &&
+            x == whole(r, x->population, x->profile, x->quantity, x->kind) && !repeated(r, x))
             return x;
     }
     return NULL;
@@ -689,18 +767,18 @@ static const row *next_predicted(const report *r, size_t *at)
 static text factor(double ratio)
 {
     text t;
-    snprintf(t.s, sizeof t.s, ratio >= 1 ? "%.3g times the prediction" : "the prediction divided by %.3g",
-             ratio >= 1 ? ratio : 1 / ratio);
+    snprintf(t.s, sizeof t.s, ratio >= 1 ? "%.30s times the prediction" : "the prediction divided by %.30s",
+             scientific(ratio >= 1 ? ratio : 1 / ratio).s);
     return t;
 }
 
 static void finding_theory(const report *r, FILE *f)
 {
-    size_t n = 0, good = 0, at = 0;
+    size_t n = 0, good = 0, sure = 0, at = 0;
     const row *worst = NULL;
-    for (const row *x; (x = next_predicted(r, &at)) != NULL;) {
-        n++;
-        good += predicted_well(x);
+    for (const row *x; (x = next_predicted(r, &at)) != NULL; n++) {
+        good += near_one(x->ratio);
+        sure += near_one(x->ratio_lo) && near_one(x->ratio_hi);
         if (!worst || fabs(log(x->ratio)) > fabs(log(worst->ratio)))
             worst = x;
     }
@@ -709,13 +787,14 @@ static void finding_theory(const report *r, FILE *f)
         return;
     }
     fprintf(f,
-            "Of %s that theory predicts at the largest lengths, %zu lie within 10 %% of it (median ratio of "
-            "measured to predicted)",
-            counted((double)n, "error", "errors").s, good);
-    if (good < n)
-        fprintf(f, "; the farthest off is %s of %s under %s on %s, %s %s", worst->kind,
-                quantity_words(worst->quantity), name(worst->profile).s, name(worst->population).s,
-                factor(worst->ratio).s, plain(worst->ratio, worst->ratio_lo, worst->ratio_hi).s);
+            "Of %s that theory predicts at the largest lengths, %zu lie within 10 %% of it by the median "
+            "ratio of measured to "
+            "predicted, %zu by its whole interval",
+            counted((double)n, "error", "errors").s, good, sure);
+    if (!near_one(worst->ratio))
+        fprintf(f, "; the farthest off is the %s error of %s under %s on %s, with a ratio of %s",
+                kind_words(worst->kind), quantity_words(worst->quantity), name(worst->profile).s,
+                name(worst->population).s, plain(worst->ratio, worst->ratio_lo, worst->ratio_hi).s);
     fprintf(f, ".");
 }
 
@@ -741,14 +820,80 @@ static void finding_quality(const report *r, FILE *f)
     fprintf(f, ".");
 }
 
+/* ---- Outputs of others, read from files ---- */
+
+static bool is_recorded(const row *x)
+{
+    return measured(x) && same(x->mode, "recorded");
+}
+
+static size_t recorded_in(const report *r, const char *population, const char *quantity)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->profiles.n; i++)
+        n += is_recorded(whole(r, population, r->profiles.name[i], quantity, "total"));
+    return n;
+}
+
+/* The quantity in which most was recorded, or NULL. */
+static const char *recorded_quantity(const report *r)
+{
+    const char *best = NULL;
+    size_t most = 0;
+    for (int q = 0; q < OUTPUTS; q++) {
+        size_t n = 0;
+        for (size_t p = 0; p < r->populations.n; p++)
+            n += recorded_in(r, r->populations.name[p], outputs[q]);
+        if (n > most) {
+            most = n;
+            best = outputs[q];
+        }
+    }
+    return best;
+}
+
+/* "`a` 0.1 % [..], `b` 0.2 % [..]": totals of the profiles whose outputs were recorded, or of the others. */
+static size_t say_totals(const report *r, const char *population, const char *quantity, bool recorded,
+                         FILE *f)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->profiles.n; i++) {
+        const row *x = whole(r, population, r->profiles.name[i], quantity, "total");
+        if (!measured(x) || is_recorded(x) != recorded)
+            continue;
+        fprintf(f, "%s%s %s", n++ ? ", " : "", name(x->profile).s, entry(x).s);
+    }
+    return n;
+}
+
+static void finding_recorded(const report *r, FILE *f)
+{
+    const char *quantity = recorded_quantity(r);
+    size_t said = 0;
+    fprintf(f, "Recorded outputs differ from the truth in %s by", quantity_words(quantity));
+    for (size_t p = 0; p < r->populations.n && said < LISTED; p++) {
+        const char *population = r->populations.name[p];
+        if (recorded_in(r, population, quantity) == 0)
+            continue;
+        fprintf(f, "%s ", said++ ? ";" : "");
+        say_totals(r, population, quantity, true, f);
+        fprintf(f, " on %s (the profiles computed here: ", name(population).s);
+        fprintf(f, "%sn = %s)", say_totals(r, population, quantity, false, f) ? ", " : "none, ",
+                count(any_whole(r, population, quantity)->n).s);
+    }
+    fprintf(f, ".");
+}
+
 /* ---- All findings, in order ---- */
 
-enum { COST_MAIN, COST_O, CONTEST, GROWTH, WORST, THEORY, CONTROL, QUALITY, FINDINGS };
+enum { RECORDED, COST_MAIN, COST_O, CONTEST, GROWTH, WORST, THEORY, CONTROL, QUALITY, FINDINGS };
 
 /* Whether finding i applies. */
 static bool applies(const report *r, int i)
 {
     const char *quantity = main_quantity(r);
+    if (i == RECORDED)
+        return recorded_quantity(r) != NULL;
     if (i == COST_MAIN || i == CONTEST || i == WORST)
         return quantity != NULL;
     return i != COST_O || (has_quantity(r, "o") && !same(quantity, "o"));
@@ -757,7 +902,9 @@ static bool applies(const report *r, int i)
 static void put_finding(const report *r, int i, FILE *f)
 {
     const char *quantity = main_quantity(r);
-    if (i == COST_MAIN || i == COST_O)
+    if (i == RECORDED)
+        finding_recorded(r, f);
+    else if (i == COST_MAIN || i == COST_O)
         finding_cost(r, i == COST_O ? "o" : quantity, f);
     else if (i == CONTEST)
         finding_contest(r, quantity, f);
@@ -820,8 +967,9 @@ static void section_head(const report *r)
 {
     const char *question = manifest_text(r, "experiment", "question");
     put(r, "# %s\n\n", name(manifest_text(r, "experiment", "name")).s);
-    put(r, "**Question.** %s\n\n", *question ? question : "The experiment file states none.");
-    put(r, "## Answer\n\n");
+    put(r, "**Question.** ");
+    put_sentence(r->md, *question ? question : "The experiment file states none.");
+    put(r, "\n\n## Answer\n\n");
     for (int i = 0; i < FINDINGS; i++)
         if (applies(r, i)) {
             put(r, "- ");
@@ -869,19 +1017,6 @@ static void section_profiles(const report *r)
     for (size_t i = 0; i < r->profiles.n; i++)
         put(r, "| %s | %s |\n", name(r->profiles.name[i]).s, summary_of(r->profiles.name[i]));
     put(r, "\n");
-}
-
-/* The first row of a population and quantity at the largest T, for what all of them share. */
-static const row *any_whole(const report *r, const char *population, const char *quantity)
-{
-    for (size_t i = 0; i < r->profiles.n; i++)
-        for (int k = 0; k < 3; k++) {
-            static const char *const kinds[] = {"storage", "arith", "total"};
-            const row *x = whole(r, population, r->profiles.name[i], quantity, kinds[k]);
-            if (x)
-                return x;
-        }
-    return NULL;
 }
 
 /* The total as numbers of its own: bias, ulps, bits; n. */
@@ -959,16 +1094,20 @@ static void section_theory(const report *r)
     size_t at = 0, n = 0;
     put(r, "## Measured against predicted\n\n"
            "The prediction was computed from the parameters before the run. Ratio: median of measured over "
-           "predicted, head by head.\n\n");
+           "predicted, head by head. Verdict: “within 10 %%” when the whole interval is, “median within 10 "
+           "%%” when only the median "
+           "is. Profiles that repeat a measurement are left out.\n\n");
     for (const row *x; (x = next_predicted(r, &at)) != NULL; n++) {
         if (n == 0)
             put(r, "| population | profile | error | measured | predicted | ratio | n | verdict |\n"
                    "|:--|:--|:--|--:|--:|--:|--:|:--|\n");
-        put(r, "| %s | %s | %s of %s | %s | %s | %s | %s | ", name(x->population).s, name(x->profile).s,
-            x->kind, x->quantity, entry(x).s, amount(x->predicted).s,
+        put(r, "| %s | %s | %s, %s | %s | %s | %s | %s | ", name(x->population).s, name(x->profile).s,
+            kind_words(x->kind), x->quantity, entry(x).s, amount(x->predicted).s,
             plain(x->ratio, x->ratio_lo, x->ratio_hi).s, count(x->n).s);
-        if (predicted_well(x))
+        if (near_one(x->ratio_lo) && near_one(x->ratio_hi))
             put(r, "within 10 %% |\n");
+        else if (near_one(x->ratio))
+            put(r, "median within 10 %% |\n");
         else
             put(r, "%s%s |\n", factor(x->ratio).s,
                 holds(x->ratio_lo, x->ratio_hi, 1) ? "; the interval holds 1" : "");
@@ -976,37 +1115,51 @@ static void section_theory(const report *r)
     put(r, n ? "\n" : "No measured error has a prediction.\n\n");
 }
 
-/* One line of the growth table. */
+/* One line of the growth table, if there is something to say. */
 static bool put_growth(const report *r, const row *g, bool head)
 {
-    if (isnan(g->slope) && isnan(g->plateau))
+    if (!g || (isnan(g->slope) && isnan(g->plateau)))
         return false;
     if (head)
-        put(r, "| population | keys | profile | error | slope | plateau | n | reading "
+        put(r, "| population | keys | error | profile | slope | plateau | n | growth "
                "|\n|:--|:--|:--|:--|--:|--:|--:|:--|\n");
-    put(r, "| %s | %s | %s | %s of %s | %s | %s | %s | %s |\n", name(g->population).s, g->keys,
-        name(g->profile).s, g->kind, g->quantity, plain(g->slope, g->slope_lo, g->slope_hi).s,
-        span(g->plateau, g->plateau_lo, g->plateau_hi).s, count(g->n).s,
-        isnan(g->slope) ? "flat part only" : slope_words(g));
+    put(r, "| %s | %s | %s, %s | %s | %s | %s | %s | %s |\n", name(g->population).s, g->keys,
+        kind_words(g->kind), g->quantity, name(g->profile).s, plain(g->slope, g->slope_lo, g->slope_hi).s,
+        span(g->plateau, g->plateau_lo, g->plateau_hi).s, count(g->n).s, read_slope(g).brief);
     return true;
+}
+
+/* Whether an earlier profile has the same recipe, whose arithmetic serves for both. */
+static bool recipe_seen(const report *r, const char *population, size_t profile, const char *quantity)
+{
+    const row *x = grown(r, population, r->profiles.name[profile], quantity, "arith");
+    for (size_t i = 0; i < profile && x; i++) {
+        const row *y = grown(r, population, r->profiles.name[i], quantity, "arith");
+        if (y && *x->recipe && same(x->recipe, y->recipe))
+            return true;
+    }
+    return false;
 }
 
 static void section_growth(const report *r)
 {
+    static const char *const kinds[] = {"storage", "arith"}, *const quantities[] = {"o", "y"};
     size_t n = 0;
     put(r, "## Growth with length\n\n"
            "Slope: of log error against log position over windows that end within the memory. Plateau: error "
            "in windows beyond three "
-           "memories. A dash: too few windows. The reading names 1, then 1/2, then 0 when the interval of "
-           "the slope holds it.\n\n");
+           "memories. A dash: too few windows. Growth is called proportional, square root or flat when the "
+           "interval of the slope holds "
+           "1, 1/2 or 0, in this order, and uncertain when that interval is wider than 1/2. Arithmetic is "
+           "listed once a recipe.\n\n");
     for (size_t p = 0; p < r->populations.n; p++)
-        for (size_t i = 0; i < r->growth.n; i++) {
-            const row *g = &r->growth.row[i];
-            bool shown_here = same(g->population, r->populations.name[p]) &&
-                              (same(g->quantity, "o") || same(g->quantity, "y")) && !same(g->kind, "total");
-            if (shown_here)
-                n += put_growth(r, g, n == 0);
-        }
+        for (int k = 0; k < 4; k++)
+            for (size_t i = 0; i < r->profiles.n; i++) {
+                const char *population = r->populations.name[p], *kind = kinds[k / 2],
+                           *quantity = quantities[k % 2];
+                if (k / 2 == 0 || !recipe_seen(r, population, i, quantity))
+                    n += put_growth(r, grown(r, population, r->profiles.name[i], quantity, kind), n == 0);
+            }
     put(r, n ? "\n" : "No error was measured over enough windows for a slope or a plateau.\n\n");
 }
 
@@ -1180,7 +1333,8 @@ static const char html_style[] =
     "figure svg{display:block;max-width:100%;height:auto;margin:0 auto}\n"
     "hr{border:0;border-top:1px solid var(--rule)}\n"
     "@media print{html{font-size:10pt;background:#fff;color:#000}body{max-width:none;padding:0}"
-    "table{display:table}figure{border:0;break-inside:avoid}h2,h3{break-after:avoid}tr{break-inside:avoid}}"
+    "table{display:table}figure{border:0;break-inside:avoid}figure "
+    "svg{max-height:23cm;width:auto}h2,h3{break-after:avoid}tr{break-inside:avoid}}"
     "\n";
 
 static void put_escaped(FILE *f, const char *s)

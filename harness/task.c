@@ -23,6 +23,9 @@ static const double PRODUCT_LOSS = 0x1p-102;
 /* A reference is handed over as hi + lo: 106 bits. */
 static const double PAIR_LOSS = 0x1p-104;
 
+/* Floor of what double-double may be off, however well its witness agrees: a few hundred 2^-106. */
+static const double DD_LOSS = 0x1p-98;
+
 /* ---- rows ---- */
 
 static gdn_row *rows_add(gdn_rows *rows)
@@ -106,19 +109,45 @@ static double norm_error(const context *c)
     return sqrt(d2 / t2);
 }
 
-/* Relative L2 between a reference and its check over a window. */
-static double checked(const context *c, int set, int h, gdn_quantity q, const gdn_window *w)
+/* Relative L2 of a series over a window; 0 where its reference has vanished. */
+static double relative(const context *c, int series, int h, gdn_quantity q, const gdn_window *w)
 {
-    gdn_sums s = gdn_lockstep_sums(c->l, gdn_series_check(set), h, q, w);
-    double rel = gdn_sums_zero_reference(&s) ? 0 : sqrt(s.dd / s.rr);
-    return rel + PAIR_LOSS + (q == GDN_Q_DECAY ? (double)w->to * PRODUCT_LOSS : 0);
+    gdn_sums s = gdn_lockstep_sums(c->l, series, h, q, w);
+    return gdn_sums_zero_reference(&s) ? 0 : sqrt(s.dd / s.rr);
 }
 
-static double uncertainty(const context *c, gdn_kind kind, int h, gdn_quantity q, const gdn_window *w)
+/* What handing over hi + lo, and for the decay multiplying them up, may lose by the end of a window. */
+static double handing_over(gdn_quantity q, const gdn_window *w)
 {
-    int set = c->subject->set;
-    return (kind != GDN_ARITH ? checked(c, 0, h, q, w) : 0) +
-           (kind != GDN_TOTAL ? checked(c, set, h, q, w) : 0);
+    return PAIR_LOSS + (q == GDN_Q_DECAY ? (double)w->to * PRODUCT_LOSS : 0);
+}
+
+/* Uncertainty of the check: the largest relative difference to the witness, over the heads that it ran. */
+static double witnessed(const context *c, gdn_quantity q, const gdn_window *w)
+{
+    const gdn_level *witness = &c->l->set[0].level[GDN_WITNESS];
+    double worst = 0;
+    for (int h = witness->head; witness->engine && h < witness->head + witness->heads; h++)
+        worst = fmax(worst, relative(c, gdn_set_series(0, GDN_SET_WITNESS), h, q, w));
+    return worst + (witness->engine ? DD_LOSS : 0) + handing_over(q, w);
+}
+
+/* Uncertainty of one set's reference at the level that serves: the base, or the check. */
+static double uncertainty_of(const context *c, bool fine, int set, int h, gdn_quantity q, const gdn_window *w)
+{
+    double u = witnessed(c, q, w);
+    if (!fine)
+        u += relative(c, gdn_set_series(set, GDN_SET_CHECK), h, q, w);
+    if (q == GDN_Q_Y) /* the mean of o^2 comes from the base, whose error is that of o */
+        u += relative(c, gdn_set_series(set, GDN_SET_CHECK), h, GDN_Q_O, w);
+    return u;
+}
+
+static double uncertainty(const context *c, bool fine, gdn_kind kind, int h, gdn_quantity q,
+                          const gdn_window *w)
+{
+    return (kind != GDN_ARITH ? uncertainty_of(c, fine, 0, h, q, w) : 0) +
+           (kind != GDN_TOTAL ? uncertainty_of(c, fine, c->subject->set, h, q, w) : 0);
 }
 
 static gdn_format_id output_format(const context *c, gdn_quantity q)
@@ -135,43 +164,69 @@ static gdn_format_id output_format(const context *c, gdn_quantity q)
     return table[q];
 }
 
-/* The sums of one kind, and whether the error is zero because nothing that it depends on was changed. */
-static gdn_sums sums_of(const context *c, gdn_kind kind, int h, gdn_quantity q, const gdn_window *w,
-                        bool *exact)
+/* The sums of one kind against the base, or against the check on its columns. */
+static gdn_sums sums_of(const context *c, bool fine, gdn_kind kind, int h, gdn_quantity q,
+                        const gdn_window *w)
 {
     const gdn_lockstep *l = c->l;
-    int set = c->subject->set;
-    *exact = kind == GDN_STORAGE && same_gate(c, h) && (q != GDN_Q_Y || same_norm(c));
-    int series = kind == GDN_STORAGE             ? gdn_series_storage(set)
-                 : kind == GDN_TOTAL || set == 0 ? gdn_series_total(l, c->index)
-                                                 : gdn_series_arith(l, c->index);
-    if (kind == GDN_STORAGE && set == 0) /* REF(true) - REF(true): only the reference's norm is wanted */
-        series = gdn_series_total(l, c->index);
+    int set = c->subject->set, total = fine ? GDN_SUBJECT_TOTAL_FINE : GDN_SUBJECT_TOTAL,
+        arith = fine ? GDN_SUBJECT_ARITH_FINE : GDN_SUBJECT_ARITH,
+        storage = fine ? GDN_SET_STORAGE_FINE : GDN_SET_STORAGE;
+    /* on the true parameters arith is total, and storage is zero: only the reference's norm is wanted of it
+     */
+    int series = set == 0 || kind == GDN_TOTAL ? gdn_subject_series(l, c->index, total)
+                 : kind == GDN_ARITH           ? gdn_subject_series(l, c->index, arith)
+                                               : gdn_set_series(set, storage);
     return gdn_lockstep_sums(l, series, h, q, w);
 }
 
-static void measure(const context *c, gdn_kind kind, int h, gdn_quantity q, const gdn_window *w, gdn_row *row)
+/* Is the storage error zero because nothing that the quantity depends on was changed? */
+static bool exactly_zero(const context *c, gdn_kind kind, int h, gdn_quantity q)
 {
-    bool exact;
-    gdn_sums s = sums_of(c, kind, h, q, w, &exact);
+    return kind == GDN_STORAGE && same_gate(c, h) && (q != GDN_Q_Y || same_norm(c));
+}
+
+/* Fill the row from one level of the reference; returns its flag. */
+static gdn_flag measure_at(const context *c, bool fine, gdn_kind kind, int h, gdn_quantity q,
+                           const gdn_window *w, gdn_row *row)
+{
+    bool exact = exactly_zero(c, kind, h, q);
+    gdn_sums s = sums_of(c, fine, kind, h, q, w);
     if (exact)
         s.dd = s.dr = s.binades = 0;
-    row->uncertainty = exact ? 0 : uncertainty(c, kind, h, q, w);
+    row->uncertainty = exact ? 0 : uncertainty(c, fine, kind, h, q, w);
     gdn_measures m = gdn_sums_measures(&s, gdn_formats[output_format(c, q)].p);
     gdn_flag flag = s.nonfinite && !exact                 ? GDN_NONFINITE
                     : gdn_sums_zero_reference(&s)         ? GDN_ZERO_REFERENCE
                     : exact                               ? GDN_FLAG_OK
                     : m.rel_l2 < BELOW * row->uncertainty ? GDN_BELOW_REFERENCE
                                                           : GDN_FLAG_OK;
-    row->flag = gdn_flag_names[flag];
     if (flag != GDN_FLAG_OK)
         m = (gdn_measures){NAN, NAN, NAN, NAN, NAN, NAN};
+    row->flag = gdn_flag_names[flag];
     row->rel_l2 = m.rel_l2;
     row->nmse = m.nmse;
     row->max_ulp = m.max_ulp;
     row->bias = m.bias;
     row->bits = m.rel_l2 > 0 ? m.bits : (double)NAN;
     row->cosine = m.cosine;
+    return flag;
+}
+
+/* Measure at the cheapest rung that is certified well enough; say which, and on how many columns. */
+static void measure(const context *c, gdn_kind kind, int h, gdn_quantity q, const gdn_window *w, gdn_row *row)
+{
+    const gdn_lockstep *l = c->l;
+    const gdn_level *witness = &l->set[0].level[GDN_WITNESS];
+    bool scalar = (q == GDN_Q_G || q == GDN_Q_DECAY) && l->ladder->scalars_from_check, fine = scalar;
+    if (measure_at(c, fine, kind, h, q, w, row) == GDN_BELOW_REFERENCE && !fine && witness->engine) {
+        gdn_row base = *row;
+        fine = measure_at(c, true, kind, h, q, w, row) == GDN_FLAG_OK;
+        if (!fine)
+            *row = base;
+    }
+    row->reference = l->ladder->engine[fine ? GDN_CHECK : GDN_BASE]->name;
+    row->certified = fine ? (int64_t)witness->ncolumns * witness->heads : l->nchecked;
 }
 
 /* gamma, gamma_eff and what theory says of this row. */
@@ -190,7 +245,7 @@ static void theory(const context *c, gdn_kind kind, int h, gdn_quantity q, const
         return;
     const gdn_set *set = &l->set[c->subject->set], *truth = &l->set[0];
     gdn_window upto = {1, w->to, true};
-    gdn_sums g = gdn_lockstep_sums(l, gdn_series_storage(c->subject->set), h, GDN_Q_G, &upto);
+    gdn_sums g = gdn_lockstep_sums(l, gdn_set_series(c->subject->set, GDN_SET_STORAGE), h, GDN_Q_G, &upto);
     bool gate_kept = same_gate(c, h);
     gdn_regime r = {
         .keys = keys,
@@ -249,8 +304,6 @@ static gdn_status emit(const context *c, gdn_quantity q, gdn_kind kind, const gd
             .kind = gdn_kind_names[kind],
             .from = state && w->whole ? w->to : w->from,
             .to = w->to,
-            .reference = "mpfr",
-            .certified = l->ncolumns,
         };
         row->cell = cell_of(c, row);
         measure(c, kind, h, q, w, row);
@@ -283,7 +336,7 @@ static gdn_status emit_subject(context *c, int index, gdn_rows *rows, gdn_error 
     gdn_status status = GDN_OK;
     for (gdn_quantity q = 0; q < GDN_QUANTITIES; q++)
         for (gdn_kind kind = 0; kind < (split ? GDN_KINDS : 1); kind++)
-            for (int w = 0; w < l->plan.windows && l->wanted[q] && gdn_subject_has(s, q) && !status; w++)
+            for (int w = 0; w < l->plan.windows && l->reported[q] && gdn_subject_has(s, q) && !status; w++)
                 status = emit(c, q, kind, &l->plan.window[w], rows, err);
     return status;
 }
@@ -324,8 +377,8 @@ static gdn_status identify(gdn_task *task, gdn_error *err)
         return gdn_no_memory(err, "a hash");
     }
     XXH3_64bits_reset(hash);
-    int n = snprintf(text, sizeof text, "%d|%d|%d|%d|%d|%" PRIu64 "|", GDN_SCHEMA, e->precision,
-                     e->check_precision, e->check_columns, s->shape.heads, task->seed);
+    int n = snprintf(text, sizeof text, "%d|%d|%d|%d|%d|%d|%" PRIu64 "|", GDN_SCHEMA, (int)e->ladder,
+                     e->precision, e->check_precision, e->check_columns, s->shape.heads, task->seed);
     XXH3_64bits_update(hash, text, (size_t)n);
     XXH3_64bits_update(hash, s->text, strlen(s->text));
     XXH3_64bits_update(hash, s->lengths, (size_t)s->length_count * sizeof *s->lengths);

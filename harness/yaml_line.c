@@ -27,27 +27,8 @@ static yaml_node_t *mapping_value(yaml_document_t *doc, yaml_node_t *node, const
     return found;
 }
 
-/* The line of the last key called `word` anywhere below node, or 0: for keys that no schema knows. */
-static int any_key_line(yaml_document_t *doc, yaml_node_t *node, const char *word, int depth)
-{
-    int line = 0, best = 0;
-    if (!node || depth > 16)
-        return 0;
-    if (node->type == YAML_MAPPING_NODE) {
-        mapping_value(doc, node, word, strlen(word), &best);
-        for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top; p++)
-            if ((line = any_key_line(doc, yaml_document_get_node(doc, p->value), word, depth + 1)) > best)
-                best = line;
-    } else if (node->type == YAML_SEQUENCE_NODE) {
-        for (yaml_node_item_t *i = node->data.sequence.items.start; i < node->data.sequence.items.top; i++)
-            if ((line = any_key_line(doc, yaml_document_get_node(doc, *i), word, depth + 1)) > best)
-                best = line;
-    }
-    return best;
-}
-
-/* Follow "a/0/b" from node; the line of the deepest part that exists. */
-static int path_line(yaml_document_t *doc, yaml_node_t *node, const char *path)
+/* Follow "a/0/b" from node; the line of the deepest part that exists, and whether that is all of it. */
+static int path_line(yaml_document_t *doc, yaml_node_t *node, const char *path, bool *whole)
 {
     int line = node ? (int)node->start_mark.line + 1 : 0;
     while (node && *path) {
@@ -62,24 +43,83 @@ static int path_line(yaml_document_t *doc, yaml_node_t *node, const char *path)
             if (node)
                 line = (int)node->start_mark.line + 1;
         } else {
-            break;
+            node = NULL;
         }
         path += length + (path[length] == '/');
     }
+    *whole = node != NULL;
+    return line;
+}
+
+static int look_up(const char *text, const char *path, bool *whole)
+{
+    yaml_parser_t parser;
+    yaml_document_t doc;
+    int line = 0;
+    *whole = false;
+    if (!yaml_parser_initialize(&parser))
+        return 0;
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
+    if (yaml_parser_load(&parser, &doc)) {
+        line = path_line(&doc, yaml_document_get_root_node(&doc), path, whole);
+        yaml_document_delete(&doc);
+    }
+    yaml_parser_delete(&parser);
     return line;
 }
 
 int gdn_yaml_line(const char *text, const char *path)
 {
+    bool whole;
+    return look_up(text, path, &whole);
+}
+
+bool gdn_yaml_has(const char *text, const char *path)
+{
+    bool whole;
+    look_up(text, path, &whole);
+    return whole;
+}
+
+/* Line of a byte offset. */
+static int line_of(const char *text, size_t offset)
+{
+    int line = 1;
+    for (size_t i = 0; i < offset && text[i]; i++)
+        line += text[i] == '\n';
+    return line;
+}
+
+/* What libyaml says, and where; it knows no line when it cannot read the bytes. */
+static int parser_problem(const yaml_parser_t *p, const char *text, char *out, size_t size)
+{
+    const char *what = p->problem ? p->problem : "it cannot be read";
+    if (p->context && p->error != YAML_READER_ERROR)
+        snprintf(out, size, "%s, %s on line %d", what, p->context, (int)p->context_mark.line + 1);
+    else
+        snprintf(out, size, "%s", what);
+    return p->error == YAML_READER_ERROR ? line_of(text, p->problem_offset) : (int)p->problem_mark.line + 1;
+}
+
+int gdn_yaml_problem(const char *text, char *out, size_t size)
+{
     yaml_parser_t parser;
-    yaml_document_t doc;
     int line = 0;
     if (!yaml_parser_initialize(&parser))
         return 0;
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
-    if (yaml_parser_load(&parser, &doc)) {
-        yaml_node_t *root = yaml_document_get_root_node(&doc);
-        line = path[0] == '*' ? any_key_line(&doc, root, path + 1, 0) : path_line(&doc, root, path);
+    for (int documents = 0, more = 1; more && !line; documents++) {
+        yaml_document_t doc;
+        if (!yaml_parser_load(&parser, &doc)) {
+            line = parser_problem(&parser, text, out, size);
+            break;
+        }
+        const yaml_node_t *root = yaml_document_get_root_node(&doc);
+        more = root != NULL;
+        if (root && documents > 0) {
+            snprintf(out, size, "a second document begins; one is allowed");
+            line = (int)root->start_mark.line + 1;
+        }
         yaml_document_delete(&doc);
     }
     yaml_parser_delete(&parser);

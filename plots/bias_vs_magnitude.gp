@@ -29,17 +29,18 @@ is_whole(dummy) = text("quantity") eq quantity && (quantity eq 'state' ? column(
 stats summary_csv using (is_whole(0) ? add_profile(text("profile")) + add_population(text("population")) + \
     widen(population(text("population")), column("to")) : 0) nooutput
 if (populations == 0) { print figure.': no rows of '.quantity.' in '.summary_csv; exit status 2 }
+stats summary_csv using (note_split(population(text("population")), text("kind"))) nooutput
 @sort_profiles
 set table $D separator comma
-plot cells_csv using (population(text("population"))):(profile(text("profile"))):(kind_code(text("kind"))):"rel_l2":"bias" \
+plot cells_csv using (population(text("population"))):(profile(text("profile"))):(side(population(text("population")), text("kind"))):"rel_l2":"bias" \
     with table if (is_whole(0) && column("to") == LENGTH[max(population(text("population")), 1)] && \
-                   kind_code(text("kind")) >= 1 && kind_code(text("kind")) <= 2 && text("flag") eq 'ok')
+                   side(population(text("population")), text("kind")) > 0 && text("flag") eq 'ok')
 unset table
 set table $M separator comma
-plot summary_csv using (population(text("population"))):(profile(text("profile"))):(kind_code(text("kind"))): \
+plot summary_csv using (population(text("population"))):(profile(text("profile"))):(side(population(text("population")), text("kind"))): \
     "median":"lo":"hi":"bias":"bias_lo":"bias_hi" \
     with table if (is_whole(0) && column("to") == LENGTH[max(population(text("population")), 1)] && \
-                   kind_code(text("kind")) >= 1 && kind_code(text("kind")) <= 2 && column("n") > 0)
+                   side(population(text("population")), text("kind")) > 0 && column("n") > 0)
 unset table
 set datafile nocolumnheaders
 if (|$D| == 0) { print figure.': no row of '.quantity.' is fit to draw in '.cells_csv; exit status 2 }

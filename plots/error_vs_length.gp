@@ -17,11 +17,11 @@ figure = 'error_vs_length_'.quantity
 # ---- Read: $R holds the rows wanted as numbers, $D the same in the order of position ----
 
 is_window(from, to) = quantity eq 'state' || from > 1 || to == 1
-wanted(dummy) = text("quantity") eq quantity && kind_code(text("kind")) >= 1 && kind_code(text("kind")) <= 2 && \
-           is_window(column("from"), column("to")) && column("n") > 0
+wanted(dummy) = text("quantity") eq quantity && kind_code(text("kind")) > 0 && is_window(column("from"), column("to")) && column("n") > 0
 stats summary_csv using (add_profile(text("profile"))) nooutput
 stats summary_csv using (wanted(0) && column("median") > 0 ? add_population(text("population")) : 0) nooutput
 if (populations == 0) { print figure.': no error of '.quantity.' above zero in '.summary_csv; exit status 2 }
+stats summary_csv using (note_split(population(text("population")), text("kind"))) nooutput
 @sort_profiles
 
 array RECIPE[256]
@@ -29,9 +29,9 @@ note_recipe(p, s) = (RECIPE[p] = s, 0)
 stats summary_csv using (note_recipe(profile(text("profile")), text("recipe"))) nooutput
 
 set table $R separator comma
-plot summary_csv using (population(text("population"))):(profile(text("profile"))):(kind_code(text("kind"))): \
+plot summary_csv using (population(text("population"))):(profile(text("profile"))):(side(population(text("population")), text("kind"))): \
     (sqrt(column("from") * column("to"))):"median":"lo":"hi":(number("predicted")):(number("gamma_eff")):"n" \
-    with table if (wanted(0) && population(text("population")) > 0)
+    with table if (wanted(0) && side(population(text("population")), text("kind")) > 0 && population(text("population")) > 0)
 unset table
 set datafile nocolumnheaders
 set table $D append separator comma
@@ -73,7 +73,7 @@ yardstick = profile('bf16-io')
 
 columns = min(populations, 4)
 bands = (populations + columns - 1) / columns     # of two rows of panels
-LEFT = 64.0; PANEL = 205.0; LABELS = 112.0; TALL = 270.0; GAP = 92.0; HEAD = (columns > 2 ? 108.0 : 128.0); FOOT = 62.0
+LEFT = 64.0; PANEL = 205.0; LABELS = 112.0; TALL = 270.0; GAP = 98.0; HEAD = (columns > 2 ? 108.0 : 128.0); FOOT = 62.0
 W = max(700, 10.0 + LEFT + columns * (PANEL + LABELS) + 14.0 * (columns - 1))
 H = HEAD + bands * 2 * (TALL + GAP) + FOOT - 40
 eval begin
@@ -113,6 +113,7 @@ eval head
 # ---- Labels at the ends of curves, moved apart ----
 
 array WHO[256]; array AT[256]
+do for [i = 1:256] { WHO[i] = 1; AT[i] = 0 }   # read once even where a panel has no curve
 array KIND[2] = ['storage: rounded parameters', 'arithmetic: rounded steps']
 
 alike(p, q, k) = (0 + (sum [r = 1:profiles] (JOINED[code(p, r, k)] == q ? 1 : 0)))
@@ -151,14 +152,16 @@ do for [p = 1:populations] { do for [k = 1:2] {
 
     do for [a = 1:40] { unset arrow a; unset label 100 + a }
     do for [a = 1:m] { q = WHO[a]
-        set label 100 + a PROFILE[q].ending(p, q, k) at graph 1.075, AT[a] noenhanced font font11 textcolor rgb colour(q)
+        set label 100 + a PROFILE[q].ending(p, q, k) at graph 1.075, AT[a] noenhanced font font11 textcolor rgb ink(q)
         set arrow a from first LAST[code(p, q, k)], graph graph_y(within(END[code(p, q, k)], k), k) to graph 1.065, graph AT[a] nohead \
             linecolor rgb colour(q) linewidth 0.6 }
 
     # Scale: unit roundoff, one typical rounding, memory, slopes.
     set arrow 31 from graph 0, first u(8) to graph 1, first u(8) nohead linecolor rgb GREY linewidth 0.8 dashtype 3
     set arrow 32 from graph 0, first c * u(8) to graph 1, first c * u(8) nohead linecolor rgb GREY linewidth 0.8 dashtype 3
-    unset label 31; unset label 32; unset label 33; unset label 34; unset label 35
+    unset label 30; unset label 31; unset label 32; unset label 33; unset label 34; unset label 35
+    if (m == 0) { set label 30 (k == 1 && SPLIT[p] == 0 ? 'nothing stored is varied here' : 'every error is zero') at graph 0.5, 0.5 center \
+        font font11 textcolor rgb GREY }
     set label 31 'u = 2^{−8}' at graph 0.02, first u(8) offset 0, 0.45 front font font10 textcolor rgb GREY
     set label 32 'c u' at graph 0.02, first c * u(8) offset 0, -0.45 front font font10 textcolor rgb GREY
     if (MEMORY[p] > 1.5 && MEMORY[p] < last_x) {

@@ -27,10 +27,13 @@ cells_csv = dir.'/cells.csv'
 # ---- Colours, points, lines ----
 
 array COLOUR = ['#000000', '#d55e00', '#0072b2', '#009e73', '#cc79a7', '#e69f00', '#56b4e9']
+# the same, dark enough for text on white (4.5 : 1)
+array INK = ['#000000', '#b04600', '#00639c', '#007a57', '#a34d7d', '#8a5f00', '#22739f']
 array FILLED = [7, 5, 9, 13, 11, 15, 7]
 array OPEN = [6, 4, 8, 12, 10, 14, 6]
 NCOLOUR = 7
 colour(i) = COLOUR[(i - 1) % NCOLOUR + 1]
+ink(i) = INK[(i - 1) % NCOLOUR + 1]
 point(i) = (i - 1) / NCOLOUR % 2 ? OPEN[(i - 1) % NCOLOUR + 1] : FILLED[(i - 1) % NCOLOUR + 1]
 
 GREY = '#767676'   # text and rules beside the data: 4.5 : 1 on white
@@ -81,6 +84,13 @@ sort_profiles = 'do for [i = 2:profiles] { s = PROFILE[i]; j = i - 1; while (j >
 text(name) = stringcolumn(name)
 number(name) = (stringcolumn(name) eq '' ? 0 : column(name))   # 0 for nothing: a NaN would drop the row
 kind_code(s) = s eq 'storage' ? 1 : s eq 'arith' ? 2 : s eq 'total' ? 3 : 0
+
+# Where nothing is stored that could be rounded (recorded outputs of others), the file has totals alone, and the total is the error
+# of the arithmetic. Fill with note_split over the file, then ask side: 1 storage, 2 arithmetic, 0 neither.
+array SPLIT[256]
+do for [i = 1:256] { SPLIT[i] = 0 }
+note_split(p, s) = (p > 0 && s eq 'arith' ? (SPLIT[p] = 1, 0) : 0)
+side(p, s) = kind_code(s) == 3 ? (p > 0 && SPLIT[max(p, 1)] == 0 ? 2 : 0) : kind_code(s)
 
 # ---- Small helpers ----
 

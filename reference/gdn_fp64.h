@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gdn_fp64 -- the layer of spec section 1 in double: about 1e-15, the workhorse.
+ * gdn_fp64 -- the layer of spec section 1 in double: about 1e-15 of the state, the workhorse.
  *
  * alpha, beta, k^ and q^ are the double-double values rounded once to double; the recurrence and out_norm are
  * double. The order of operations stands in fp64_tile.c; the same bits on every instruction set and compiler.

@@ -202,6 +202,7 @@ static inline double gdn_oracle_round(gdn_oracle *o, double x, mpfr_rnd_t roundi
 typedef struct gdn_problem {
     gdn_shape shape;
     int tokens;
+    int64_t origin;               /* the first token stands at position origin + 1 */
     float *q, *k, *v, *z, *a, *b; /* as in gdn_block, [H][tokens][.] */
     float *g, *beta;              /* [H][tokens]; where given, a or b is not used */
     double *decay, *dt_bias, *w;  /* [H], [H], [dv] */
@@ -367,7 +368,7 @@ static inline void gdn_problem_advance(const gdn_problem *p, const gdn_engine *e
                   gdn_test_cut(p, p->g, first, n, 1),
                   gdn_test_cut(p, p->beta ? NULL : p->b, first, n, 1),
                   gdn_test_cut(p, p->beta, first, n, 1)};
-    gdn_block in = {first + 1, n, x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]};
+    gdn_block in = {p->origin + first + 1, n, x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]};
     gdn_problem part = *p;
     part.tokens = n;
     gdn_result s = gdn_result_new(&part);

@@ -422,6 +422,37 @@ START_TEST(alpha_stored_in_bf16)
 }
 END_TEST
 
+/* A with exp(-A ln 2) = alpha, to the last bit of a double in the direction given. */
+static double decay_for(double alpha, mpfr_rnd_t rounding)
+{
+    mpfr_t t, ln2;
+    mpfr_inits2(200, t, ln2, (mpfr_ptr)0);
+    mpfr_set_d(t, alpha, MPFR_RNDN);
+    mpfr_log(t, t, MPFR_RNDN);
+    mpfr_const_log2(ln2, MPFR_RNDN);
+    mpfr_div(t, t, ln2, MPFR_RNDN);
+    mpfr_neg(t, t, MPFR_RNDN);
+    double a = mpfr_get_d(t, rounding);
+    mpfr_clears(t, ln2, (mpfr_ptr)0);
+    return a;
+}
+
+/*
+ * MPFR's alpha is rounded to bf16 once, not by way of a double: 1 - 3 2^-9 is a tie whose even side is below.
+ * An alpha nearer to it than the doubles are (2^-60 beside 2^-54) still goes to its own side.
+ */
+START_TEST(alpha_is_rounded_once)
+{
+    gates x = gates_new(2);
+    x.decay[0] = decay_for(1 - 3 * 0x1p-9, MPFR_RNDD);
+    x.decay[1] = decay_for(1 - 3 * 0x1p-9, MPFR_RNDU);
+    must_run(&x, NULL, true, GDN_BF16);
+    GDN_CHECK(x.alpha[0] == 1 - 0x1p-8, "A %a: alpha just above the tie rests as %a", x.decay[0], x.alpha[0]);
+    GDN_CHECK(x.alpha[1] == 1 - 0x1p-7, "A %a: alpha just below the tie rests as %a", x.decay[1], x.alpha[1]);
+    gates_free(&x);
+}
+END_TEST
+
 /* One gate at an end: engine and storage by name in the message. */
 static void check_end(const gdn_recipe *recipe, bool decay_is_a, gdn_format_id store, double decay,
                       double alpha)
@@ -483,4 +514,4 @@ END_TEST
 
 GDN_TEST_MAIN("gate", storage_closed_form, storage_of_a_closed_form, softplus_variants_step_by_step,
               softplus_log_exp_fails_for_negative, softplus_threshold, recipes_within_derived_bound,
-              rate_formats, beta_formats, alpha_stored_in_bf16, ends, nan_in_nan_out)
+              rate_formats, beta_formats, alpha_stored_in_bf16, alpha_is_rounded_once, ends, nan_in_nan_out)

@@ -169,6 +169,19 @@ START_TEST(streams_differ)
 }
 END_TEST
 
+/* Fifty-two bits of the first two words, centred in their cell. */
+START_TEST(uniform_definition)
+{
+    for (uint64_t i = 0; i < 1000; i++) {
+        uint32_t r[4];
+        gdn_random(5, GDN_STREAM_DT_BIAS, 2, i, r);
+        double want = (r[0] * 0x1p20 + (double)(r[1] / 4096) + 0.5) * 0x1p-52;
+        double got = gdn_uniform(5, GDN_STREAM_DT_BIAS, 2, i);
+        GDN_CHECK(got == want, "u %llu = %a, not %a", (unsigned long long)i, got, want);
+    }
+}
+END_TEST
+
 START_TEST(uniform_moments)
 {
     enum { N = 100000 };
@@ -498,6 +511,6 @@ START_TEST(pinned_blocks)
 END_TEST
 
 GDN_TEST_MAIN("inputs", philox_known_answers, quantiles_shape, quantiles_are_normal, quantile_moments,
-              normals_any_order, normals_definition, streams_differ, uniform_moments, fill_split,
-              fill_skips_null, isotropic_definition, low_rank_definition, repeated_definition,
+              normals_any_order, normals_definition, streams_differ, uniform_definition, uniform_moments,
+              fill_split, fill_skips_null, isotropic_definition, low_rank_definition, repeated_definition,
               needle_definition, zipf_definition, coherent_values, names, pinned_blocks)

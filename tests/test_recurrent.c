@@ -136,11 +136,12 @@ static double model_dot(const gdn_recipe *r, const double *x, const double *S, i
     return op(r, op(r, p[0] + p[1]) + op(r, p[2] + p[3]));
 }
 
-/* The sixteen random bits of state element (i, j) after token t (1-based): kernels/recurrent_tile.c. */
+/* The sixteen random bits of state element (i, j) after token t of the problem (1-based):
+ * kernels/recurrent_tile.c. */
 static uint32_t model_bits(const problem *p, int head, int t, int i, int j)
 {
     uint64_t octets = (uint64_t)(p->shape.dv + 7) / 8,
-             row = (uint64_t)t * (uint64_t)p->shape.dk + (uint64_t)i;
+             row = (uint64_t)(p->origin + t) * (uint64_t)p->shape.dk + (uint64_t)i;
     uint32_t w[4];
     gdn_random(p->seed, GDN_STREAM_STATE_ROUNDING, (uint32_t)head, row * octets + (uint64_t)(j / 8), w);
     return j % 2 ? w[j % 8 / 2] >> 16 : w[j % 8 / 2] & 0xffff;
@@ -209,12 +210,15 @@ static result model_run(const problem *p, const gdn_recipe *r)
     return x;
 }
 
-/* Engine and model agree to the bit: every recipe, every shape. */
+/* Engine and model agree to the bit: every recipe, every shape, also where positions and seeds pass 32 bits.
+ */
 START_TEST(bits_of_the_model)
 {
     make_recipes();
     for (int i = 0; i < SHAPES; i++) {
         problem p = gdn_problem_new(shape_at(i, 1 + i % 2), i % 3 == 0 ? 33 : 5, (uint64_t)i);
+        p.origin = i % 4 < 2 ? 0 : GDN_MAX_LENGTH - 50;
+        p.seed |= i % 2 ? 0xfedcba9800000000 : 0;
         for (int r = 0; r < recipe_count; r++) {
             result x = run(&p, &recipes[r]), want = model_run(&p, &recipes[r]);
             check_results(&p, &recipes[r], &x, &want, "engine against model");

@@ -2,12 +2,9 @@
 /* test_table -- what the CSV reader takes, what it refuses, and the sentences it answers with. */
 #include "harness/table.h"
 
-#include <check.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
+
+#include "tests/gdn_test.h"
 
 static gdn_error err;
 
@@ -35,7 +32,7 @@ static gdn_status read_bytes(const char *bytes, size_t n, gdn_table **t)
 static gdn_table *good(const char *text)
 {
     gdn_table *t;
-    ck_assert_msg(read_bytes(text, strlen(text), &t) == GDN_OK, "%s", err.text);
+    GDN_CHECK(read_bytes(text, strlen(text), &t) == GDN_OK, "%s", err.text);
     return t;
 }
 
@@ -123,12 +120,13 @@ static const struct {
 
 START_TEST(malformed)
 {
-    gdn_table *t;
-    ck_assert_int_eq(read_bytes(bad[_i].text, strlen(bad[_i].text), &t), GDN_BAD_INPUT);
-    ck_assert_ptr_null(t);
-    ck_assert_msg(strstr(err.text, bad[_i].sentence) != NULL, "expected \"%s\" in \"%s\"", bad[_i].sentence,
-                  err.text);
-    ck_assert_ptr_nonnull(strstr(err.text, "gdn_test_table_"));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        gdn_table *t;
+        ck_assert_int_eq(read_bytes(bad[i].text, strlen(bad[i].text), &t), GDN_BAD_INPUT);
+        ck_assert_ptr_null(t);
+        GDN_CHECK(strstr(err.text, bad[i].sentence), "expected \"%s\" in \"%s\"", bad[i].sentence, err.text);
+        ck_assert_ptr_nonnull(strstr(err.text, "gdn_test_table_"));
+    }
 }
 END_TEST
 
@@ -162,7 +160,7 @@ START_TEST(not_a_number)
         ck_assert_int_eq(gdn_table_number(t, 1, 1, &x, &err), GDN_BAD_INPUT);
         char sentence[96];
         snprintf(sentence, sizeof sentence, "line 4: the field \"x\" is \"%s\"", words[i]);
-        ck_assert_msg(strstr(err.text, sentence) != NULL, "%s", err.text);
+        GDN_CHECK(strstr(err.text, sentence), "%s", err.text);
         gdn_table_free(t);
     }
 }
@@ -199,24 +197,6 @@ START_TEST(many_rows)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("table");
-    TCase *tests = tcase_create("table");
-    tcase_add_test(tests, text_and_numbers);
-    tcase_add_test(tests, quotes);
-    tcase_add_test(tests, byte_order_mark_and_no_last_newline);
-    tcase_add_test(tests, next_meets_all_conditions);
-    tcase_add_loop_test(tests, malformed, 0, (int)(sizeof bad / sizeof *bad));
-    tcase_add_test(tests, nul_byte);
-    tcase_add_test(tests, too_many_columns);
-    tcase_add_test(tests, not_a_number);
-    tcase_add_test(tests, missing_column_and_missing_file);
-    tcase_add_test(tests, many_rows);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+GDN_TEST_MAIN("table", text_and_numbers, quotes, byte_order_mark_and_no_last_newline,
+              next_meets_all_conditions, malformed, nul_byte, too_many_columns, not_a_number,
+              missing_column_and_missing_file, many_rows)
