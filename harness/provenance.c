@@ -70,6 +70,22 @@ static json_t *machine(void)
                      gdn_isa_names[gdn_isa_best()]);
 }
 
+json_t *gdn_bench_context(void)
+{
+    json_t *o = machine();
+    json_object_set_new(o, "program", json_string("gdnprec " VERSION));
+    json_object_set_new(o, "commit", json_string(GDN_COMMIT));
+    json_object_set_new(o, "dirty", json_boolean(GDN_DIRTY));
+    json_object_set_new(o, "compiler", json_string(COMPILER));
+    json_object_set_new(o, "flags", json_string(GDN_FLAGS_TEXT));
+    char when[32];
+    time_t now = time(NULL);
+    struct tm tm;
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+    json_object_set_new(o, "date", json_string(when));
+    return o;
+}
+
 /* {name: sha256} of the result files that are there. */
 static json_t *files(const char *directory)
 {

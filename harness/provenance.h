@@ -4,6 +4,8 @@
 #ifndef GDN_HARNESS_PROVENANCE_H
 #define GDN_HARNESS_PROVENANCE_H
 
+#include <jansson.h>
+
 #include "harness/experiment.h"
 
 typedef struct gdn_run_facts {
@@ -18,6 +20,9 @@ typedef struct gdn_run_facts {
 /* "0.1.0", "0.1.0 (1a2b3c4, dirty)". */
 const char *gdn_version(void);
 const char *gdn_version_long(void);
+
+/* Who measured: cpu, os, isa, compiler, flags, version, date. The caller owns it. */
+json_t *gdn_bench_context(void);
 
 /* Write directory/manifest.json. */
 gdn_status gdn_manifest_write(const gdn_experiment *e, const char *directory, const gdn_run_facts *facts,

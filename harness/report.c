@@ -30,7 +30,7 @@
 
 /* ---- Rows ---- */
 
-/* A line of summary.csv or of growth.csv; what the file has no column for is NaN or NULL. */
+/* A line of summary.csv or of growth.csv; what the file has no column for is 0 or NULL, and nobody asks. */
 typedef struct row {
     const char *profile, *recipe, *mode, *population, *keys, *quantity, *kind, *reference;
     double dk, dv, from, to, n;
@@ -83,13 +83,14 @@ typedef struct names {
 typedef struct report {
     const char *dir;
     rows summary, growth;
-    names profiles, populations;
+    names profiles, populations, quantities;
+    double *longest;   /* [populations][quantities] the largest T, 0 where not measured */
+    const row **whole; /* [n_whole] the whole rows, in the order of the file */
+    size_t n_whole;
     json_t *manifest;
     char *provenance;
     FILE *md;
 } report;
-
-static const row empty_row = {.dk = NAN, .dv = NAN};
 
 static gdn_status read_rows(const char *dir, const char *name, const field *fields, size_t n_fields,
                             rows *out, gdn_error *err)
@@ -110,7 +111,6 @@ static gdn_status read_rows(const char *dir, const char *name, const field *fiel
     if (!out->row)
         return gdn_no_memory(err, "the rows of a report");
     for (size_t i = 0; i < out->n; i++) {
-        out->row[i] = empty_row;
         for (size_t f = 0; f < n_fields && !status; f++) {
             void *to = (char *)&out->row[i] + fields[f].offset;
             if (fields[f].text)
@@ -161,13 +161,16 @@ static gdn_status collect_names(report *r, gdn_error *err)
 {
     r->profiles.name = calloc(r->summary.n + (size_t)gdn_profile_count + 1, sizeof *r->profiles.name);
     r->populations.name = calloc(r->summary.n + 1, sizeof *r->populations.name);
-    if (!r->profiles.name || !r->populations.name)
+    r->quantities.name = calloc(r->summary.n + 1, sizeof *r->quantities.name);
+    if (!r->profiles.name || !r->populations.name || !r->quantities.name)
         return gdn_no_memory(err, "the names in a report");
     for (int i = 0; i < gdn_profile_count; i++)
         if (mentions(&r->summary, gdn_profile_builtin(i).name))
             add(&r->profiles, gdn_profile_builtin(i).name);
-    for (size_t i = 0; i < r->summary.n; i++)
+    for (size_t i = 0; i < r->summary.n; i++) {
         add(&r->profiles, r->summary.row[i].profile);
+        add(&r->quantities, r->summary.row[i].quantity);
+    }
     for (int gate = 0; gate < 2; gate++)
         for (size_t i = 0; i < r->summary.n; i++)
             if (gate || !same(r->summary.row[i].quantity, "g"))
@@ -181,28 +184,52 @@ static bool spans_from_start(const row *x)
     return same(x->quantity, "state") ? x->from == x->to : x->from == 1;
 }
 
+static size_t place(const names *list, const char *name)
+{
+    size_t i = 0;
+    while (i < list->n && !same(list->name[i], name))
+        i++;
+    return i;
+}
+
 /* The largest T of a quantity in a population; 0 when it was not measured there. */
 static double longest(const report *r, const char *population, const char *quantity)
 {
-    double T = 0;
-    for (size_t i = 0; i < r->summary.n; i++) {
+    size_t p = place(&r->populations, population), q = place(&r->quantities, quantity);
+    return q < r->quantities.n ? r->longest[p * r->quantities.n + q] : 0;
+}
+
+/* Find the largest lengths, then the whole rows. */
+static gdn_status collect_whole(report *r, gdn_error *err)
+{
+    size_t n = r->summary.n, quantities = r->quantities.n;
+    r->longest = calloc(r->populations.n * quantities + 1, sizeof *r->longest);
+    r->whole = calloc(n + 1, sizeof *r->whole);
+    if (!r->longest || !r->whole)
+        return gdn_no_memory(err, "the rows of a report");
+    for (size_t i = 0; i < n; i++) {
         const row *x = &r->summary.row[i];
-        if (same(x->population, population) && same(x->quantity, quantity) && spans_from_start(x) &&
-            x->to > T)
-            T = x->to;
+        double *T = &r->longest[place(&r->populations, x->population) * quantities +
+                                place(&r->quantities, x->quantity)];
+        if (spans_from_start(x) && x->to > *T)
+            *T = x->to;
     }
-    return T;
+    for (size_t i = 0; i < n; i++) {
+        const row *x = &r->summary.row[i];
+        if (spans_from_start(x) && x->to == longest(r, x->population, x->quantity))
+            r->whole[r->n_whole++] = x;
+    }
+    return GDN_OK;
 }
 
 /* The whole row, or NULL. */
 static const row *whole(const report *r, const char *population, const char *profile, const char *quantity,
                         const char *kind)
 {
-    double T = longest(r, population, quantity);
-    for (size_t i = 0; i < r->summary.n; i++) {
-        const row *x = &r->summary.row[i];
-        if (x->to == T && same(x->population, population) && same(x->profile, profile) &&
-            same(x->quantity, quantity) && same(x->kind, kind) && spans_from_start(x))
+    for (size_t i = 0; i < r->n_whole; i++) {
+        const row *x = r->whole[i];
+        if (same(x->population, population) && same(x->profile, profile) && same(x->quantity, quantity) &&
+            same(x->kind, kind))
             return x;
     }
     return NULL;
@@ -755,10 +782,9 @@ static bool repeated(const report *r, const row *x)
 /* Rows at the largest T that have a prediction. */
 static const row *next_predicted(const report *r, size_t *at)
 {
-    while (*at < r->summary.n) {
-        const row *x = &r->summary.row[(*at)++];
-        if (measured(x) && !isnan(x->ratio) &&
-            x == whole(r, x->population, x->profile, x->quantity, x->kind) && !repeated(r, x))
+    while (*at < r->n_whole) {
+        const row *x = r->whole[(*at)++];
+        if (measured(x) && !isnan(x->ratio) && !repeated(r, x))
             return x;
     }
     return NULL;
@@ -1539,7 +1565,9 @@ static gdn_status load(report *r, gdn_error *err)
         status = read_manifest(r, err);
     if (!status)
         status = gdn_provenance_line(r->dir, &r->provenance, err);
-    return status ? status : collect_names(r, err);
+    if (!status)
+        status = collect_names(r, err);
+    return status ? status : collect_whole(r, err);
 }
 
 static gdn_status write_report(report *r, FILE *summary, gdn_error *err)
@@ -1570,6 +1598,9 @@ gdn_status gdn_report(const char *results_dir, FILE *summary, gdn_error *err)
     free_rows(&r.growth);
     free(r.profiles.name);
     free(r.populations.name);
+    free(r.quantities.name);
+    free(r.longest);
+    free(r.whole);
     json_decref(r.manifest);
     free(r.provenance);
     return status;

@@ -55,7 +55,7 @@ static const char *shown_text(const char *s, char *out)
     size_t n = 0;
     for (; s[n] && n < SHOWN; n++)
         out[n] = (unsigned char)s[n] < 0x20 || s[n] == 0x7f ? '?' : s[n];
-    strcpy(out + n, s[n] ? "..." : "");
+    snprintf(out + n, 4, "%s", s[n] ? "..." : "");
     return out;
 }
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# bias_vs_magnitude.gp -- per profile the signed bias <d, ref> / <ref, ref> of the error d, beside its magnitude
-# |d| / |ref|, a tick a head and seed, over positions [1, T] at the largest T; one row of panels per population.
-# Reads cells.csv and summary.csv.
+# bias_vs_magnitude.gp -- per profile the signed bias <d, ref> / <ref, ref> of the error d, beside its
+# magnitude |d| / |ref|, a tick a head and seed, over positions [1, T] at the largest T; one row of panels per
+# population. Reads cells.csv and summary.csv.
 #
 #     quantity    default: y where the file has it, else o, else state
 #
-# The third panel shows bias / magnitude, the cosine between the error and the truth: -1 and 1 are a pure change of scale,
-# the same at every position; at 0 the error has nothing to do with the truth. A storage error of the gate has one sign per head, which
-# o shows and y less so, because out_norm takes a common factor away. The bias axis is linear near zero and logarithmic
-# beyond: it shows s(x) = sgn(x) log10(1 + |x| / threshold). Bars: median and its 95 % interval, from summary.csv.
+# The third panel shows bias / magnitude, the cosine between the error and the truth: -1 and 1 are a pure
+# change of scale, the same at every position; at 0 the error has nothing to do with the truth. A storage
+# error of the gate has one sign per head, which o shows and y less so, because out_norm takes a common factor
+# away. The bias axis is linear near zero and logarithmic beyond: it shows s(x) = sgn(x) log10(1 + |x| /
+# threshold). Bars: median and its 95 % interval, from summary.csv.
 
 load (ARG0[1:strlen(ARG0) - strlen('bias_vs_magnitude.gp')]).'style.gp'
 load (ARG0[1:strlen(ARG0) - strlen('bias_vs_magnitude.gp')]).'theory.gp'
@@ -25,19 +26,24 @@ if (!exists("quantity")) quantity = has_y ? 'y' : has_o ? 'o' : 'state'
 array LENGTH[256]
 do for [i = 1:256] { LENGTH[i] = 0 }
 widen(p, t) = (LENGTH[p] = max(LENGTH[p], t), 0)
-is_whole(dummy) = text("quantity") eq quantity && (quantity eq 'state' ? column("from") == column("to") : column("from") == 1)
+is_whole(dummy) = text("quantity") eq quantity && (quantity eq 'state' ? column("from") == column("to") : \
+    column("from") == 1)
 stats summary_csv using (is_whole(0) ? add_profile(text("profile")) + add_population(text("population")) + \
     widen(population(text("population")), column("to")) : 0) nooutput
 if (populations == 0) { print figure.': no rows of '.quantity.' in '.summary_csv; exit status 2 }
 stats summary_csv using (note_split(population(text("population")), text("kind"))) nooutput
 @sort_profiles
 set table $D separator comma
-plot cells_csv using (population(text("population"))):(profile(text("profile"))):(side(population(text("population")), text("kind"))):"rel_l2":"bias" \
+plot cells_csv using \
+    (population(text("population"))):(profile(text("profile"))):(side(population(text("population")), \
+        text("kind"))):"rel_l2":"bias" \
     with table if (is_whole(0) && column("to") == LENGTH[max(population(text("population")), 1)] && \
                    side(population(text("population")), text("kind")) > 0 && text("flag") eq 'ok')
 unset table
 set table $M separator comma
-plot summary_csv using (population(text("population"))):(profile(text("profile"))):(side(population(text("population")), text("kind"))): \
+plot summary_csv using \
+    (population(text("population"))):(profile(text("profile"))):(side(population(text("population")), \
+        text("kind"))): \
     "median":"lo":"hi":"bias":"bias_lo":"bias_hi" \
     with table if (is_whole(0) && column("to") == LENGTH[max(population(text("population")), 1)] && \
                    side(population(text("population")), text("kind")) > 0 && column("n") > 0)
@@ -47,7 +53,8 @@ if (|$D| == 0) { print figure.': no row of '.quantity.' is fit to draw in '.cell
 
 lowest = 1e300; highest = 0.0; steepest = 0.0; any_zero = 0; any_over = 0
 LIMIT = 10.0   # the axis goes no farther
-note(m, b) = (lowest = m > 0 ? min(lowest, m) : lowest, highest = max(highest, m), steepest = max(steepest, abs(b)), \
+note(m, b) = (lowest = m > 0 ? min(lowest, m) : lowest, highest = max(highest, m), steepest = \
+    max(steepest, abs(b)), \
               any_zero = any_zero || m == 0, any_over = any_over || m > LIMIT, 0)
 stats $D using (note($4, $5)) nooutput
 if (highest == 0) { lowest = 1e-4; highest = 1e-2 }
@@ -73,7 +80,8 @@ W = LEFT + 3 * PANEL + 2 * GAP + 24
 H = HEAD + populations * TALL + (populations - 1) * BELOW + 76 + FOOT - 20
 eval begin
 eval foot
-headline = 'Signed bias beside magnitude: error of the '.(quantity eq 'y' ? 'layer output y' : quantity eq 'o' ? 'output o' : 'state S')
+headline = 'Signed bias beside magnitude: error of the '.(quantity eq 'y' ? 'layer output y' : quantity eq \
+    'o' ? 'output o' : 'state S')
 remark = 'A tick is one head and seed over positions 1 to T; the bar is the median with its 95 % bootstrap interval. '.\
     'Left: the part of the error that follows the truth; below zero the result is too small. Middle: the whole error. '.\
     'Right: their ratio; at −1 or 1 the error is a mere change of scale, at 0 it has no common part with the truth.'.\
@@ -81,8 +89,10 @@ remark = 'A tick is one head and seed over positions 1 to T; the bar is the medi
 eval head
 
 array TINT[2] = ['#d55e00', '#0072b2']
-set label 11 '| upper: storage' at screen LEFT / W, screen 1 - (HEAD - 70) / H font font12 textcolor rgb TINT[1]
-set label 12 '| lower: arithmetic' at screen (LEFT + 130) / W, screen 1 - (HEAD - 70) / H font font12 textcolor rgb TINT[2]
+set label 11 '| upper: storage' at screen LEFT / W, screen 1 - (HEAD - 70) / H font font12 textcolor rgb \
+    TINT[1]
+set label 12 '| lower: arithmetic' at screen (LEFT + 130) / W, screen 1 - (HEAD - 70) / H font font12 \
+    textcolor rgb TINT[2]
 
 height(q, k) = profiles + 1 - q + (k == 1 ? 0.21 : -0.21)
 
@@ -96,7 +106,8 @@ do for [p = 1:populations] {
     top = HEAD + (p - 1) * (TALL + BELOW)
     set tmargin at screen 1 - top / H
     set bmargin at screen 1 - (top + TALL) / H
-    do for [q = 1:profiles - 1] { set arrow 10 + q from graph 0, first q + 0.5 to graph 1, first q + 0.5 nohead \
+    do for [q = 1:profiles - 1] { set arrow 10 + q from graph 0, first q + 0.5 to graph 1, first q + 0.5 \
+        nohead \
         linecolor rgb PALE linewidth 0.5 back }
 
     set lmargin at screen LEFT / W
@@ -104,15 +115,18 @@ do for [p = 1:populations] {
     unset logscale x
     set xrange [-reach:reach]
     set xtics ('0' 0)
-    do for [d = step:decades:step] { set xtics add (sprintf('10^{%d}', int(floor(log10(threshold) + d + 0.5))) s(threshold * 10**d)); \
+    do for [d = step:decades:step] { set xtics add (sprintf('10^{%d}', int(floor(log10(threshold) + d + \
+        0.5))) s(threshold * 10**d)); \
         set xtics add (sprintf('−10^{%d}', int(floor(log10(threshold) + d + 0.5))) -s(threshold * 10**d)) }
     set ytics ('' 0)
     do for [q = 1:profiles] { set ytics add (PROFILE[q] profiles + 1 - q) }
     set xlabel 'signed bias (linear below 10^{−6})' font font12
     set label 1 POPULATION[p] at graph 0, screen 1 - (top - 42) / H noenhanced font font13
-    set label 2 sprintf('T = %d', LENGTH[p]) at graph 0, screen 1 - (top - 25) / H font font11 textcolor rgb GREY
+    set label 2 sprintf('T = %d', LENGTH[p]) at graph 0, screen 1 - (top - 25) / H font font11 textcolor \
+        rgb GREY
     set arrow 1 from 0, graph 0 to 0, graph 1 nohead linecolor rgb '#404040' linewidth 0.9
-    plot for [k = 1:2] $D using ($1 == p && $3 == k ? s(max(min($5, high), -high)) : NaN):(height($2, k) - 0.16):(0):(0.32) \
+    plot for [k = 1:2] $D using ($1 == p && $3 == k ? s(max(min($5, high), -high)) : NaN):(height($2, k) - \
+        0.16):(0):(0.32) \
             with vectors nohead linecolor rgb TINT[k] linewidth 0.9 notitle, \
          for [k = 1:2] $M using ($1 == p && $3 == k ? s(max(min($7, high), -high)) : NaN):(height($2, k)): \
             (s(max(min($8, high), -high))):(s(max(min($9, high), -high))) \
@@ -125,11 +139,14 @@ do for [p = 1:populations] {
     set logscale x 10
     set xrange [edge:right_edge]
     set xtics ('' low)
-    do for [d = (any_zero ? every : 0):int(log10(high / low) + 0.5) - (any_over ? 1 : 0):every] { set xtics add (sprintf('10^{%d}', int(floor(log10(low) + d + 0.5))) low * 10**d) }
+    do for [d = (any_zero ? every : 0):int(log10(high / low) + 0.5) - (any_over ? 1 : 0):every] { set \
+        xtics add (sprintf('10^{%d}', int(floor(log10(low) + d + 0.5))) low * 10**d) }
     if (any_zero) { set xtics add ('0' zero)
-        set object 1 rectangle from edge, graph 0 to low, graph 1 behind fillcolor rgb '#f0f0f0' fillstyle solid 1 noborder }
+        set object 1 rectangle from edge, graph 0 to low, graph 1 behind fillcolor rgb '#f0f0f0' fillstyle \
+            solid 1 noborder }
     if (any_over) { set xtics add ('> 10' right_over)
-        set object 2 rectangle from high, graph 0 to right_edge, graph 1 behind fillcolor rgb '#f0f0f0' fillstyle solid 1 noborder }
+        set object 2 rectangle from high, graph 0 to right_edge, graph 1 behind fillcolor rgb '#f0f0f0' \
+            fillstyle solid 1 noborder }
     set ytics ('' 0)
     do for [q = 1:profiles] { set ytics add ('' profiles + 1 - q) }
     set xlabel 'magnitude (relative L2 error)' font font12
@@ -137,7 +154,8 @@ do for [p = 1:populations] {
     set label 3 'u = 2^{−8}' at u(8), graph 1 center offset 0, 0.6 font font10 textcolor rgb GREY
     plot for [k = 1:2] $D using ($1 == p && $3 == k ? where($4) : NaN):(height($2, k) - 0.16):(0):(0.32) \
             with vectors nohead linecolor rgb TINT[k] linewidth 0.9 notitle, \
-         for [k = 1:2] $M using ($1 == p && $3 == k ? where($4) : NaN):(height($2, k)):(where($5)):(where($6)) \
+         for [k = 1:2] $M using ($1 == p && $3 == k ? where($4) : NaN):(height($2, \
+             k)):(where($5)):(where($6)) \
             with xerrorbars linecolor rgb '#000000' linewidth 0.8 pointtype 0 notitle, NaN notitle
     unset object 1; unset object 2; unset arrow 1; unset label 3
 
@@ -148,7 +166,8 @@ do for [p = 1:populations] {
     set xtics ('−1' -1, '0' 0, '1' 1)
     set xlabel 'bias / magnitude' font font12
     set arrow 1 from 0, graph 0 to 0, graph 1 nohead linecolor rgb '#404040' linewidth 0.9
-    plot for [k = 1:2] $D using ($1 == p && $3 == k && $4 > 0 ? $5 / $4 : NaN):(height($2, k) - 0.16):(0):(0.32) \
+    plot for [k = 1:2] $D using ($1 == p && $3 == k && $4 > 0 ? $5 / $4 : NaN):(height($2, k) - \
+        0.16):(0):(0.32) \
             with vectors nohead linecolor rgb TINT[k] linewidth 0.9 notitle, NaN notitle
     unset arrow 1
 }

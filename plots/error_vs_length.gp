@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# error_vs_length.gp -- relative L2 error against position, one column of panels per population: above what storage
-# costs, below what the arithmetic costs. Reads summary.csv.
+# error_vs_length.gp -- relative L2 error against position, one column of panels per population: above what
+# storage costs, below what the arithmetic costs. Reads summary.csv.
 #
-#     quantity    o (default), y, state, g, decay: medians over windows [2^i, 2^(i+1)) of positions, drawn at the
-#                 window's geometric middle; the state also at the lengths of the experiment
+#     quantity    o (default), y, state, g, decay: medians over windows [2^i, 2^(i+1)) of positions, drawn at
+#                 the window's geometric middle; the state also at the lengths of the experiment
 #
-# Band: 95 % bootstrap interval of the median. Dashed: the predicted curve. Profiles whose curves are the same to a part in 10^6
-# (storage), or of the same recipe and within a factor of 1.6 at the right end (arithmetic), are drawn once.
+# Band: 95 % bootstrap interval of the median. Dashed: the predicted curve. Profiles whose curves are the same
+# to a part in 10^6 (storage), or of the same recipe and within a factor of 1.6 at the right end (arithmetic),
+# are drawn once.
 
 load (ARG0[1:strlen(ARG0) - strlen('error_vs_length.gp')]).'style.gp'
 load (ARG0[1:strlen(ARG0) - strlen('error_vs_length.gp')]).'theory.gp'
@@ -17,7 +18,8 @@ figure = 'error_vs_length_'.quantity
 # ---- Read: $R holds the rows wanted as numbers, $D the same in the order of position ----
 
 is_window(from, to) = quantity eq 'state' || from > 1 || to == 1
-wanted(dummy) = text("quantity") eq quantity && kind_code(text("kind")) > 0 && is_window(column("from"), column("to")) && column("n") > 0
+wanted(dummy) = text("quantity") eq quantity && kind_code(text("kind")) > 0 && is_window(column("from"), \
+    column("to")) && column("n") > 0
 stats summary_csv using (add_profile(text("profile"))) nooutput
 stats summary_csv using (wanted(0) && column("median") > 0 ? add_population(text("population")) : 0) nooutput
 if (populations == 0) { print figure.': no error of '.quantity.' above zero in '.summary_csv; exit status 2 }
@@ -29,9 +31,12 @@ note_recipe(p, s) = (RECIPE[p] = s, 0)
 stats summary_csv using (note_recipe(profile(text("profile")), text("recipe"))) nooutput
 
 set table $R separator comma
-plot summary_csv using (population(text("population"))):(profile(text("profile"))):(side(population(text("population")), text("kind"))): \
+plot summary_csv using \
+    (population(text("population"))):(profile(text("profile"))):(side(population(text("population")), \
+        text("kind"))): \
     (sqrt(column("from") * column("to"))):"median":"lo":"hi":(number("predicted")):(number("gamma_eff")):"n" \
-    with table if (wanted(0) && side(population(text("population")), text("kind")) > 0 && population(text("population")) > 0)
+    with table if (wanted(0) && side(population(text("population")), text("kind")) > 0 && \
+        population(text("population")) > 0)
 unset table
 set datafile nocolumnheaders
 set table $D append separator comma
@@ -54,16 +59,19 @@ note(c, x, m) = (START[c] = START[c] > 0 ? START[c] : m, END[c] = m, MIDDLE[c] =
                  first_x = min(first_x, x), last_x = max(last_x, x), 0)
 range(k, m) = (LOWEST[k] = min(LOWEST[k], m), HIGHEST[k] = max(HIGHEST[k], m), 0)
 population_note(p, g, n) = (MEMORY[p] = g > 0 ? 1.0 / g : MEMORY[p], COUNT[p] = max(COUNT[p], n), 0)
-stats $D using ($5 > 0 ? note(code($1, $2, $3), $4, $5) + range($3, $5) + population_note($1, $9, $10) : 0) nooutput
+stats $D using ($5 > 0 ? note(code($1, $2, $3), $4, $5) + range($3, $5) + population_note($1, $9, $10) : \
+    0) nooutput
 stats $D using ($8 > 0 && $4 >= 4 ? range($3, $8) : 0) nooutput
 
 close(a, b, tolerance) = abs(log(a / b)) <= tolerance
-same_storage(a, b) = close(END[a], END[b], 1e-6) && close(START[a], START[b], 1e-6) && close(MIDDLE[a], MIDDLE[b], 1e-6)
+same_storage(a, b) = close(END[a], END[b], 1e-6) && close(START[a], START[b], 1e-6) && close(MIDDLE[a], \
+    MIDDLE[b], 1e-6)
 same(a, b, q, r, k) = k == 1 ? same_storage(a, b) : RECIPE[q] eq RECIPE[r] && close(END[a], END[b], 0.5)
 # JOINED: 0 on its own, else the profile whose curve serves.
 do for [p = 1:populations] { do for [k = 1:2] { do for [q = 2:profiles] { do for [r = 1:q - 1] {
     a = code(p, q, k); b = code(p, r, k)
-    if (END[a] > 0 && END[b] > 0 && JOINED[a] == 0 && JOINED[b] == 0) { if (same(a, b, q, r, k)) { JOINED[a] = r } }
+    if (END[a] > 0 && END[b] > 0 && JOINED[a] == 0 && JOINED[b] == 0) { if (same(a, b, q, r, k)) { \
+        JOINED[a] = r } }
 }}}}
 
 # The yardstick in the storage panels: the arithmetic of bf16-io where it was measured.
@@ -73,7 +81,8 @@ yardstick = profile('bf16-io')
 
 columns = min(populations, 4)
 bands = (populations + columns - 1) / columns     # of two rows of panels
-LEFT = 64.0; PANEL = 205.0; LABELS = 112.0; TALL = 270.0; GAP = 98.0; HEAD = (columns > 2 ? 108.0 : 128.0); FOOT = 62.0
+LEFT = 64.0; PANEL = 205.0; LABELS = 112.0; TALL = 270.0; GAP = 98.0; HEAD = (columns > 2 ? 108.0 : \
+    128.0); FOOT = 62.0
 W = max(700, 10.0 + LEFT + columns * (PANEL + LABELS) + 14.0 * (columns - 1))
 H = HEAD + bands * 2 * (TALL + GAP) + FOOT - 40
 eval begin
@@ -148,43 +157,56 @@ do for [p = 1:populations] { do for [k = 1:2] {
             s = WHO[b]; WHO[b] = WHO[b - 1]; WHO[b - 1] = s; b = b - 1 } }
     step = 14.0 / TALL
     do for [a = 2:m] { AT[a] = max(AT[a], AT[a - 1] + step) }
-    if (m > 0) { if (AT[m] > 1) { AT[m] = 1.0 } ; do for [b = 1:m - 1] { a = m - b; AT[a] = min(AT[a], AT[a + 1] - step) } }
+    if (m > 0) { if (AT[m] > 1) { AT[m] = 1.0 } ; do for [b = 1:m - 1] { a = m - b; AT[a] = min(AT[a], \
+        AT[a + 1] - step) } }
 
     do for [a = 1:40] { unset arrow a; unset label 100 + a }
     do for [a = 1:m] { q = WHO[a]
-        set label 100 + a PROFILE[q].ending(p, q, k) at graph 1.075, AT[a] noenhanced font font11 textcolor rgb ink(q)
-        set arrow a from first LAST[code(p, q, k)], graph graph_y(within(END[code(p, q, k)], k), k) to graph 1.065, graph AT[a] nohead \
+        set label 100 + a PROFILE[q].ending(p, q, k) at graph 1.075, AT[a] noenhanced font font11 \
+            textcolor rgb ink(q)
+        set arrow a from first LAST[code(p, q, k)], graph graph_y(within(END[code(p, q, k)], k), k) to \
+            graph 1.065, graph AT[a] nohead \
             linecolor rgb colour(q) linewidth 0.6 }
 
     # Scale: unit roundoff, one typical rounding, memory, slopes.
-    set arrow 31 from graph 0, first u(8) to graph 1, first u(8) nohead linecolor rgb GREY linewidth 0.8 dashtype 3
-    set arrow 32 from graph 0, first c * u(8) to graph 1, first c * u(8) nohead linecolor rgb GREY linewidth 0.8 dashtype 3
+    set arrow 31 from graph 0, first u(8) to graph 1, first u(8) nohead linecolor rgb GREY linewidth 0.8 \
+        dashtype 3
+    set arrow 32 from graph 0, first c * u(8) to graph 1, first c * u(8) nohead linecolor rgb GREY \
+        linewidth 0.8 dashtype 3
     unset label 30; unset label 31; unset label 32; unset label 33; unset label 34; unset label 35
-    if (m == 0) { set label 30 (k == 1 && SPLIT[p] == 0 ? 'nothing stored is varied here' : 'every error is zero') at graph 0.5, 0.5 center \
+    if (m == 0) { set label 30 (k == 1 && SPLIT[p] == 0 ? 'nothing stored is varied here' : \
+        'every error is zero') at graph 0.5, 0.5 center \
         font font11 textcolor rgb GREY }
     set label 31 'u = 2^{−8}' at graph 0.02, first u(8) offset 0, 0.45 front font font10 textcolor rgb GREY
     set label 32 'c u' at graph 0.02, first c * u(8) offset 0, -0.45 front font font10 textcolor rgb GREY
     if (MEMORY[p] > 1.5 && MEMORY[p] < last_x) {
-        set arrow 33 from first MEMORY[p], graph 0 to first MEMORY[p], graph 1 nohead linecolor rgb GREY linewidth 0.8 dashtype 4
-        set label 33 sprintf('1/γ_{eff}  = %.0f', MEMORY[p]) at first MEMORY[p], graph 0.02 offset -0.6, 0 rotate by 90 font font10 \
+        set arrow 33 from first MEMORY[p], graph 0 to first MEMORY[p], graph 1 nohead linecolor rgb GREY \
+            linewidth 0.8 dashtype 4
+        set label 33 sprintf('1/γ_{eff}  = %.0f', MEMORY[p]) at first MEMORY[p], graph 0.02 offset -0.6, 0 \
+            rotate by 90 font font10 \
             textcolor rgb GREY
     }
     if (k == 1 && last_x / first_x >= 64) {
         gx = guide_above ? first_x * 2 : last_x / 18.0
         gy = guide_above ? CEILING[k] / 40 : FLOOR[k] * 1.3
-        set arrow 34 from first gx, first gy to first gx * 8, first gy * 8 nohead linecolor rgb GREY linewidth 1
-        set arrow 35 from first gx, first gy to first gx * 8, first gy * sqrt(8) nohead linecolor rgb GREY linewidth 1
+        set arrow 34 from first gx, first gy to first gx * 8, first gy * 8 nohead linecolor rgb GREY \
+            linewidth 1
+        set arrow 35 from first gx, first gy to first gx * 8, first gy * sqrt(8) nohead linecolor rgb GREY \
+            linewidth 1
         set label 34 '∝ t' at first gx * 9, first gy * 8 font font10 textcolor rgb GREY
         set label 35 '∝ √t' at first gx * 9, first gy * sqrt(8) font font10 textcolor rgb GREY
     }
     show_yardstick = k == 1 && yardstick > 0
-    plot for [a = 1:m] $D using ($1 == p && $2 == WHO[a] && $3 == k && $6 > 0 ? $4 : NaN):(within($6, k)):(within($7, k)) \
+    plot for [a = 1:m] $D using ($1 == p && $2 == WHO[a] && $3 == k && $6 > 0 ? $4 : NaN):(within($6, \
+        k)):(within($7, k)) \
              with filledcurves linecolor rgb colour(WHO[a]) notitle, \
          for [a = 1:m] $D using ($1 == p && $2 == WHO[a] && $3 == k && $5 > 0 ? $4 : NaN):5 \
-             with linespoints linecolor rgb colour(WHO[a]) linewidth 1.5 pointtype point(WHO[a]) pointsize 0.5 notitle, \
+             with linespoints linecolor rgb colour(WHO[a]) linewidth 1.5 pointtype point(WHO[a]) pointsize \
+                 0.5 notitle, \
          for [a = 1:m] $D using ($1 == p && $2 == WHO[a] && $3 == k && $8 > 0 ? $4 : NaN):8 \
              with lines linecolor rgb '#000000' linewidth 0.9 dashtype dash_predicted notitle, \
-         $D using (show_yardstick && $1 == p && $2 == yardstick && $3 == 2 ? $4 : NaN):5 with lines linecolor rgb GREY linewidth 2.5 notitle, \
+         $D using (show_yardstick && $1 == p && $2 == yardstick && $3 == 2 ? $4 : NaN):5 with lines \
+             linecolor rgb GREY linewidth 2.5 notitle, \
          NaN notitle
     @unhead
 }}

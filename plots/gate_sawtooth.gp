@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# gate_sawtooth.gp -- relative error of the gate g that storage causes, a mark a head: against A_log where A_log or A
-# is stored in bf16, against dt_bias where dt_bias is. Reads cells.csv.
+# gate_sawtooth.gp -- relative error of the gate g that storage causes, a mark a head: against A_log where
+# A_log or A is stored in bf16, against dt_bias where dt_bias is. Reads cells.csv.
 #
-# Lines: the worst case. Half a unit in the last place of A_log = a is h(a) = 2^(floor(log2|a|) - 8), and
-# g = -exp(A_log) softplus(a + dt_bias) then errs by expm1(h(a)), a staircase of binades; for A itself 2^-8. dt_bias = b acts
-# through softplus, which for b << 0 is exp again: at most expm1(h(b)).
+# Lines: the worst case. Half a unit in the last place of A_log = a is h(a) = 2^(floor(log2|a|) - 8), and g =
+# -exp(A_log) softplus(a + dt_bias) then errs by expm1(h(a)), a staircase of binades; for A itself 2^-8.
+# dt_bias = b acts through softplus, which for b << 0 is exp again: at most expm1(h(b)).
 
 load (ARG0[1:strlen(ARG0) - strlen('gate_sawtooth.gp')]).'style.gp'
 load (ARG0[1:strlen(ARG0) - strlen('gate_sawtooth.gp')]).'theory.gp'
@@ -13,14 +13,17 @@ figure = 'gate_sawtooth'
 
 # ---- Read: storage rows of g, the widest window of each population; most heads: the population to draw ----
 
-is_gate(dummy) = text("quantity") eq 'g' && text("kind") eq 'storage' && text("flag") eq 'ok' && column("from") == 1
+is_gate(dummy) = text("quantity") eq 'g' && text("kind") eq 'storage' && text("flag") eq 'ok' && \
+    column("from") == 1
 array WIDEST[256]
 array CELLS[256]
 do for [i = 1:256] { WIDEST[i] = 0; CELLS[i] = 0 }
 widen(p, t) = (CELLS[p] = t > WIDEST[p] ? 0 : CELLS[p], WIDEST[p] = max(WIDEST[p], t), 0)
 set table $G separator comma
-plot cells_csv using (add_population(text("population")) + widen(population(text("population")), column("to")), \
-    population(text("population"))):(add_profile(text("profile")), profile(text("profile"))):"to":"a_log":"dt_bias":(abs(column("bias"))) \
+plot cells_csv using (add_population(text("population")) + widen(population(text("population")), \
+    column("to")), \
+    population(text("population"))):(add_profile(text("profile")), \
+        profile(text("profile"))):"to":"a_log":"dt_bias":(abs(column("bias"))) \
     with table if (is_gate(0))
 unset table
 set datafile nocolumnheaders
@@ -31,13 +34,15 @@ shown = 1
 do for [p = 2:populations] { if (CELLS[p] > CELLS[shown]) { shown = p } }
 if (CELLS[shown] == 0) { print figure.': every storage error of g is zero in '.cells_csv; exit status 2 }
 
-# ---- Which profiles: the two that store A_log or A, the one that stores dt_bias; else the first three with an error ----
+# ---- Which profiles: the two that store A_log or A, the one that stores dt_bias; else the first three with
+# an error ----
 
 array HEADS[256]
 do for [q = 1:256] { HEADS[q] = 0 }
 heads(q) = (HEADS[q] = HEADS[q] + 1, 0)
 low_a = 1e300; high_a = -1e300; low_b = 1e300; high_b = -1e300; highest = 0.0
-extremes(a, b, e) = (low_a = min(low_a, a), high_a = max(high_a, a), low_b = min(low_b, b), high_b = max(high_b, b), \
+extremes(a, b, e) = (low_a = min(low_a, a), high_a = max(high_a, a), low_b = min(low_b, b), high_b = \
+    max(high_b, b), \
                      highest = max(highest, e), 0)
 stats $G using ($1 == shown && $3 == WIDEST[shown] && $6 > 0 ? heads($2) : 0) nooutput
 of_a_log = profile('a_log-bf16')
@@ -46,7 +51,8 @@ of_dt = profile('dt_bias-bf16')
 known_ones = of_a_log > 0 || of_dt > 0
 other_1 = 0; other_2 = 0; other_3 = 0
 if (!known_ones) { do for [q = 1:profiles] { if (HEADS[q] > 0) {
-    if (other_1 == 0) { other_1 = q } else { if (other_2 == 0) { other_2 = q } else { if (other_3 == 0) { other_3 = q } } } } } }
+    if (other_1 == 0) { other_1 = q } else { if (other_2 == 0) { other_2 = q } else { if (other_3 == 0) { \
+        other_3 = q } } } } } }
 drawn(q) = q > 0 && (q == of_a_log || q == of_a || q == of_dt || q == other_1 || q == other_2 || q == other_3)
 stats $G using ($1 == shown && $3 == WIDEST[shown] && $6 > 0 && drawn($2) ? extremes($4, $5, $6) : 0) nooutput
 most = 0
@@ -87,20 +93,27 @@ set lmargin at screen LEFT / W
 set rmargin at screen (LEFT + PANEL) / W
 set xrange [low_a - pad_a:high_a + pad_a]
 set xlabel 'A\_log of the head' font font12
-set label 1 POPULATION[shown].(known_ones ? ': A_log, or A itself, stored' : '') at graph 0, 1.04 font font13 noenhanced
+set label 1 POPULATION[shown].(known_ones ? ': A_log, or A itself, stored' : '') at graph 0, 1.04 font \
+    font13 noenhanced
 # A mark is a short stroke, which makes a path of the SVG where points would make a thousand elements.
 first_one = of_a_log > 0 ? of_a_log : other_1
 second_one = of_a > 0 ? of_a : other_2
 mark_a = 1.2 / PANEL * (high_a - low_a + 2 * pad_a)
 mark_b = 1.2 / PANEL * (high_b - low_b + 2 * pad_b)
 of(q) = $1 == shown && $2 == q && q > 0 && $3 == WIDEST[shown] && $6 > 0
-plot $G using (of(second_one) ? $4 : NaN):(0.96 * $6):(0):(0.08 * $6) with vectors nohead linecolor rgb COLOUR[3] linewidth 0.9 notitle, \
-     $G using (of(first_one) ? $4 - mark_a : NaN):6:(2 * mark_a):(0) with vectors nohead linecolor rgb COLOUR[2] linewidth 2.4 notitle, \
-     $G using (of(other_3) ? $4 - mark_a : NaN):6:(2 * mark_a):(0) with vectors nohead linecolor rgb COLOUR[4] linewidth 2.4 notitle, \
-     envelope(x) with lines linecolor rgb COLOUR[1] linewidth 1.4 title 'worst case of A_log in bf16: expm1(h(A_log))', \
-     (of_a > 0 ? u(8) : NaN) with lines linecolor rgb COLOUR[1] linewidth 1.2 dashtype 2 title (of_a > 0 ? 'worst case of A in bf16: 2^-8' : ''), \
+plot $G using (of(second_one) ? $4 : NaN):(0.96 * $6):(0):(0.08 * $6) with vectors nohead linecolor rgb \
+    COLOUR[3] linewidth 0.9 notitle, \
+     $G using (of(first_one) ? $4 - mark_a : NaN):6:(2 * mark_a):(0) with vectors nohead linecolor rgb \
+         COLOUR[2] linewidth 2.4 notitle, \
+     $G using (of(other_3) ? $4 - mark_a : NaN):6:(2 * mark_a):(0) with vectors nohead linecolor rgb \
+         COLOUR[4] linewidth 2.4 notitle, \
+     envelope(x) with lines linecolor rgb COLOUR[1] linewidth 1.4 title \
+         'worst case of A_log in bf16: expm1(h(A_log))', \
+     (of_a > 0 ? u(8) : NaN) with lines linecolor rgb COLOUR[1] linewidth 1.2 dashtype 2 title (of_a > 0 ? \
+         'worst case of A in bf16: 2^-8' : ''), \
      NaN with lines linecolor rgb COLOUR[2] linewidth 4 title (first_one ? PROFILE[max(first_one, 1)] : ''), \
-     NaN with lines linecolor rgb COLOUR[3] linewidth 2 title (second_one ? PROFILE[max(second_one, 1)] : ''), \
+     NaN with lines linecolor rgb COLOUR[3] linewidth 2 title (second_one ? PROFILE[max(second_one, 1)] : \
+         ''), \
      NaN with lines linecolor rgb COLOUR[4] linewidth 4 title (other_3 ? PROFILE[max(other_3, 1)] : '')
 @unhead
 if (panels == 2) {
@@ -111,8 +124,10 @@ if (panels == 2) {
     unset ylabel
     set format y ''
     set label 1 POPULATION[shown].': dt_bias stored' at graph 0, 1.04 font font13 noenhanced
-    plot $G using (of(of_dt) ? $5 - mark_b : NaN):6:(2 * mark_b):(0) with vectors nohead linecolor rgb COLOUR[4] linewidth 2.4 notitle, \
-         envelope(x) with lines linecolor rgb COLOUR[1] linewidth 1.4 title 'worst case of dt_bias in bf16: expm1(h(dt_bias))', \
+    plot $G using (of(of_dt) ? $5 - mark_b : NaN):6:(2 * mark_b):(0) with vectors nohead linecolor rgb \
+        COLOUR[4] linewidth 2.4 notitle, \
+         envelope(x) with lines linecolor rgb COLOUR[1] linewidth 1.4 title \
+             'worst case of dt_bias in bf16: expm1(h(dt_bias))', \
          NaN with lines linecolor rgb COLOUR[4] linewidth 4 title 'dt_bias-bf16'
 }
 unset multiplot

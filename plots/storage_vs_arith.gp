@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# storage_vs_arith.gp -- per profile the error that storage causes beside that of the arithmetic and the total, over
-# positions [1, T] at the largest T of each population; one panel per population. Reads summary.csv.
+# storage_vs_arith.gp -- per profile the error that storage causes beside that of the arithmetic and the
+# total, over positions [1, T] at the largest T of each population; one panel per population. Reads
+# summary.csv.
 #
 #     quantity    default: y where the file has it, else o, else state
 #
-# What has no place on a logarithmic axis stands in a strip at its edge: an error of exactly zero, an error below what
-# the reference can tell from zero, a result that is not finite, an error above 10.
+# What has no place on a logarithmic axis stands in a strip at its edge: an error of exactly zero, an error
+# below what the reference can tell from zero, a result that is not finite, an error above 10.
 
 load (ARG0[1:strlen(ARG0) - strlen('storage_vs_arith.gp')]).'style.gp'
 load (ARG0[1:strlen(ARG0) - strlen('storage_vs_arith.gp')]).'theory.gp'
@@ -22,7 +23,8 @@ if (!exists("quantity")) quantity = has_y ? 'y' : has_o ? 'o' : 'state'
 array LENGTH[256]
 do for [i = 1:256] { LENGTH[i] = 0 }
 widen(p, t) = (LENGTH[p] = max(LENGTH[p], t), 0)
-is_whole(dummy) = text("quantity") eq quantity && (quantity eq 'state' ? column("from") == column("to") : column("from") == 1)
+is_whole(dummy) = text("quantity") eq quantity && (quantity eq 'state' ? column("from") == column("to") : \
+    column("from") == 1)
 stats summary_csv using (is_whole(0) ? add_profile(text("profile")) + add_population(text("population")) + \
     widen(population(text("population")), column("to")) : 0) nooutput
 if (populations == 0) { print figure.': no rows of '.quantity.' in '.summary_csv; exit status 2 }
@@ -31,9 +33,12 @@ if (populations == 0) { print figure.': no rows of '.quantity.' in '.summary_csv
 # place of a row: 0 on the axis, 1 exact zero, 2 below the reference, 3 not finite, 4 nothing to say
 fate(n, m, below, infinite) = n > 0 ? (m > 0 ? 0 : 1) : below > 0 ? 2 : infinite > 0 ? 3 : 4
 set table $D separator comma
-plot summary_csv using (population(text("population"))):(profile(text("profile"))):(kind_code(text("kind"))): \
-    (number("median")):(number("lo")):(number("hi")):"n":(fate(column("n"), number("median"), number("n_below"), number("n_nonfinite"))) \
-    with table if (is_whole(0) && column("to") == LENGTH[max(population(text("population")), 1)] && kind_code(text("kind")) > 0)
+plot summary_csv using \
+    (population(text("population"))):(profile(text("profile"))):(kind_code(text("kind"))): \
+    (number("median")):(number("lo")):(number("hi")):"n":(fate(column("n"), number("median"), \
+        number("n_below"), number("n_nonfinite"))) \
+    with table if (is_whole(0) && column("to") == LENGTH[max(population(text("population")), 1)] && \
+        kind_code(text("kind")) > 0)
 unset table
 set datafile nocolumnheaders
 
@@ -41,9 +46,11 @@ LIMIT = 10.0   # the axis goes no farther
 lowest = 1e300; highest = 0.0; any_over = 0; any_zero = 0; any_below = 0; any_infinite = 0
 array COUNT[256]
 do for [i = 1:256] { COUNT[i] = 0 }
-note(p, m, n, f) = (lowest = f == 0 ? min(lowest, m) : lowest, highest = f == 0 ? max(highest, m) : highest, any_zero = any_zero || f == 1, \
+note(p, m, n, f) = (lowest = f == 0 ? min(lowest, m) : lowest, highest = f == 0 ? max(highest, m) : \
+    highest, any_zero = any_zero || f == 1, \
                     any_over = any_over || (f == 0 && m > LIMIT), \
-                    any_below = any_below || f == 2, any_infinite = any_infinite || f == 3, COUNT[p] = max(COUNT[p], n), 0)
+                    any_below = any_below || f == 2, any_infinite = any_infinite || f == 3, COUNT[p] = \
+                        max(COUNT[p], n), 0)
 stats $D using (note($1, $4, $7, $8)) nooutput
 if (highest == 0) { lowest = 1e-4; highest = 1e-2 }
 
@@ -93,9 +100,12 @@ set yrange [0.4:profiles + 0.6]
 set mxtics 1
 set ytics scale 0 noenhanced font font12
 set xlabel 'relative L2 error' font font12
-set label 11 '■ storage' at screen (LEFT + 0) / W, screen 1 - (HEAD - 68) / H font font12 textcolor rgb TINT[1]
-set label 12 '○ arithmetic' at screen (LEFT + 96) / W, screen 1 - (HEAD - 68) / H font font12 textcolor rgb TINT[2]
-set label 13 '◇ total' at screen (LEFT + 208) / W, screen 1 - (HEAD - 68) / H font font12 textcolor rgb TINT[3]
+set label 11 '■ storage' at screen (LEFT + 0) / W, screen 1 - (HEAD - 68) / H font font12 textcolor rgb \
+    TINT[1]
+set label 12 '○ arithmetic' at screen (LEFT + 96) / W, screen 1 - (HEAD - 68) / H font font12 textcolor \
+    rgb TINT[2]
+set label 13 '◇ total' at screen (LEFT + 208) / W, screen 1 - (HEAD - 68) / H font font12 textcolor rgb \
+    TINT[3]
 
 every = max(1, int(ceil(log10(high / low) / (columns > 2 ? 5.0 : 8.0))))
 set multiplot
@@ -109,25 +119,33 @@ do for [p = 1:populations] {
     set ytics ('' 0)
     do for [q = 1:profiles] { set ytics add ((i == 0 ? PROFILE[q] : '') profiles + 1 - q) }
     set xtics ('' low)
-    do for [d = (any_zero || any_below ? every : 0):int(log10(high / low) + 0.5) - (right_edge > high ? 1 : 0):every] { set xtics add (sprintf('10^{%d}', int(floor(log10(low) + d + 0.5))) low * 10**d) }
+    do for [d = (any_zero || any_below ? every : 0):int(log10(high / low) + 0.5) - (right_edge > high ? 1 \
+        : 0):every] { set xtics add (sprintf('10^{%d}', int(floor(log10(low) + d + 0.5))) low * 10**d) }
     if (any_zero) { set xtics add ('0' left_zero) }
     if (any_below) { set xtics add ('< ref' left_below) }
     if (any_over) { set xtics add ('> 10' right_over) }
     if (any_infinite) { set xtics add ('inf' right_infinite) }
-    set label 1 POPULATION[p] at graph 0, screen 1 - (HEAD + row * (TALL + BELOW + 50) - 42) / H noenhanced font font13
-    set label 2 sprintf('T = %d, n = %d', LENGTH[p], COUNT[p]) at graph 0, screen 1 - (HEAD + row * (TALL + BELOW + 50) - 25) / H \
+    set label 1 POPULATION[p] at graph 0, screen 1 - (HEAD + row * (TALL + BELOW + 50) - 42) / H \
+        noenhanced font font13
+    set label 2 sprintf('T = %d, n = %d', LENGTH[p], COUNT[p]) at graph 0, screen 1 - (HEAD + row * (TALL \
+        + BELOW + 50) - 25) / H \
         font font11 textcolor rgb GREY
-    if (left_edge < low) { set object 1 rectangle from left_edge, graph 0 to low, graph 1 behind fillcolor rgb '#f0f0f0' \
+    if (left_edge < low) { set object 1 rectangle from left_edge, graph 0 to low, graph 1 behind fillcolor \
+        rgb '#f0f0f0' \
         fillstyle solid 1 noborder }
-    if (right_edge > high) { set object 2 rectangle from high, graph 0 to right_edge, graph 1 behind fillcolor rgb '#f0f0f0' \
+    if (right_edge > high) { set object 2 rectangle from high, graph 0 to right_edge, graph 1 behind \
+        fillcolor rgb '#f0f0f0' \
         fillstyle solid 1 noborder }
     set arrow 1 from u(8), graph 0 to u(8), graph 1 nohead linecolor rgb GREY linewidth 0.8 dashtype 3
     set label 3 'u' at u(8), graph 1 offset -0.5, 0.6 font font10 textcolor rgb GREY
-    do for [q = 1:profiles - 1] { set arrow 10 + q from left_edge, first q + 0.5 to right_edge, first q + 0.5 nohead \
+    do for [q = 1:profiles - 1] { set arrow 10 + q from left_edge, first q + 0.5 to right_edge, first q + \
+        0.5 nohead \
         linecolor rgb PALE linewidth 0.5 back }
-    plot for [k = 1:3] $D using ($1 == p && $3 == k && $8 == 0 ? where($4, 0) : NaN):(profiles + 1 - $2 + SHIFT[k]):(where($5, 0)):(where($6, 0)) \
+    plot for [k = 1:3] $D using ($1 == p && $3 == k && $8 == 0 ? where($4, 0) : NaN):(profiles + 1 - $2 + \
+        SHIFT[k]):(where($5, 0)):(where($6, 0)) \
             with xerrorbars linecolor rgb TINT[k] linewidth 1.4 pointtype MARK[k] pointsize 0.6 notitle, \
-         for [k = 1:3] $D using ($1 == p && $3 == k && $8 > 0 ? where($4, $8) : NaN):(profiles + 1 - $2 + SHIFT[k]) \
+         for [k = 1:3] $D using ($1 == p && $3 == k && $8 > 0 ? where($4, $8) : NaN):(profiles + 1 - $2 + \
+             SHIFT[k]) \
             with points linecolor rgb TINT[k] linewidth 1.4 pointtype MARK[k] pointsize 0.6 notitle, \
          NaN notitle
     @unhead

@@ -8,8 +8,8 @@
 #     term        svg (default), pdf or png
 #     provenance  one line drawn small at the foot, parts set apart by ' · '
 #
-# Colours: after Wong 2011 (gnuplot's podo) without its yellow, which is too pale for lines; seven of them, told apart
-# also by point type, so that the figures read in greyscale and with any colour vision.
+# Colours: after Wong 2011 (gnuplot's podo) without its yellow, which is too pale for lines; seven of them,
+# told apart also by point type, so that the figures read in greyscale and with any colour vision.
 
 if (!exists("dir")) { print "style.gp: give dir='...', the directory that holds summary.csv"; exit status 2 }
 if (!exists("term")) term = 'svg'
@@ -70,23 +70,28 @@ profile(s) = (profiles == 0 ? 0 : sum [i = 1:profiles] (PROFILE[i] eq s ? i : 0)
 population(s) = (populations == 0 ? 0 : sum [i = 1:populations] (POPULATION[i] eq s ? i : 0))
 add_profile(s) = (profile(s) || profiles == 256 ? 0 : (profiles = profiles + 1, PROFILE[profiles] = s, 0))
 add_population(s) = \
-    (population(s) || populations == 256 ? 0 : (populations = populations + 1, POPULATION[populations] = s, 0))
+    (population(s) || populations == 256 ? 0 : (populations = populations + 1, POPULATION[populations] = \
+        s, 0))
 
-# The order in which well-known profiles stand, that of harness/profile.c; others follow in the order of the file.
-known_profiles = 'fp32 a_log-bf16 dt_bias-bf16 norm-bf16 all-bf16 bf16-io bf16-state bf16-state-sr bf16 a-bf16 '.\
+# The order in which well-known profiles stand, that of harness/profile.c; others follow in the order of the
+# file.
+known_profiles = \
+    'fp32 a_log-bf16 dt_bias-bf16 norm-bf16 all-bf16 bf16-io bf16-state bf16-state-sr bf16 a-bf16 '.\
                  'a_log-bf16-pair norm-bf16-centred alpha-bf16 llamacpp vllm-decode vllm-decode-bf16-state float16-module'
 known(s) = (0 + (sum [i = 1:words(known_profiles)] (word(known_profiles, i) eq s ? i : 0)))
 # Stable insertion sort of PROFILE by known place.
 place(s) = known(s) ? known(s) : words(known_profiles) + 1
-sort_profiles = 'do for [i = 2:profiles] { s = PROFILE[i]; j = i - 1; while (j >= 1 && place(PROFILE[j >= 1 ? j : 1]) > place(s)) '.\
+sort_profiles = \
+    'do for [i = 2:profiles] { s = PROFILE[i]; j = i - 1; while (j >= 1 && place(PROFILE[j >= 1 ? j : 1]) > place(s)) '.\
                 '{ PROFILE[j + 1] = PROFILE[j]; j = j - 1 } ; PROFILE[j + 1] = s }'
 
 text(name) = stringcolumn(name)
 number(name) = (stringcolumn(name) eq '' ? 0 : column(name))   # 0 for nothing: a NaN would drop the row
 kind_code(s) = s eq 'storage' ? 1 : s eq 'arith' ? 2 : s eq 'total' ? 3 : 0
 
-# Where nothing is stored that could be rounded (recorded outputs of others), the file has totals alone, and the total is the error
-# of the arithmetic. Fill with note_split over the file, then ask side: 1 storage, 2 arithmetic, 0 neither.
+# Where nothing is stored that could be rounded (recorded outputs of others), the file has totals alone, and
+# the total is the error of the arithmetic. Fill with note_split over the file, then ask side: 1 storage, 2
+# arithmetic, 0 neither.
 array SPLIT[256]
 do for [i = 1:256] { SPLIT[i] = 0 }
 note_split(p, s) = (p > 0 && s eq 'arith' ? (SPLIT[p] = 1, 0) : 0)
@@ -103,10 +108,11 @@ decade_above(x) = 10.0**ceil(log10(x))
 # s in lines of at most n characters, broken at blanks. (strlen and substrings count characters of UTF-8.)
 array BREAK[1] = [0]
 last_blank(s, n) = (BREAK[1] = 0, (sum [i = 2:n] (s[i:i] eq ' ' ? (BREAK[1] = i) : 0)), BREAK[1])
-wrap(s, n) = strlen(s) <= n ? s : last_blank(s, n) == 0 ? s : s[1:last_blank(s, n) - 1]."\n".wrap(s[last_blank(s, n) + 1:*], n)
+wrap(s, n) = strlen(s) <= n ? s : last_blank(s, n) == 0 ? s : s[1:last_blank(s, n) - \
+    1]."\n".wrap(s[last_blank(s, n) + 1:*], n)
 
-# head: the title `headline` and the `remark` below it. foot: the provenance. W is the width in pixels; a character of the
-# smaller fonts takes 5.9 and 5.4 of them. unhead: away with them before the next panel.
+# head: the title `headline` and the `remark` below it. foot: the provenance. W is the width in pixels; a
+# character of the smaller fonts takes 5.9 and 5.4 of them. unhead: away with them before the next panel.
 headline = ''
 remark = ''
 head = 'set label 9001 headline at screen 10.0 / W, screen 1 - 18.0 / H font font15 ; '.\

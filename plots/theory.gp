@@ -2,12 +2,14 @@
 #
 # theory.gp -- the formulas of the predictions, for rules, envelopes and overlays.
 #
-# u(p)        unit roundoff of a format with p significand bits (the hidden one counted): bf16 p = 8, fp32 p = 24
+# u(p)        unit roundoff of a format with p significand bits (the hidden one counted): bf16 p = 8, fp32 p
+# = 24
 # c           root mean square of a rounding error in units of u, for log-uniform significands:
 #             sqrt((3/8) / (3 ln 2))
 # h(a,p)      largest |change of A_log| when A_log = a is stored with p bits: half a unit in the last place
 # geff        rate at which a state forgets: decay and delta rule, isotropic keys; b1 = E beta, b2 = E beta^2
-# RA(x)       relative error of the state over eps gamma/gamma_eff, for a fixed relative gate error eps, x = gamma_eff T
+# RA(x)       relative error of the state over eps gamma/gamma_eff, for a fixed relative gate error eps, x =
+# gamma_eff T
 # PA(x)       the same after an RMS norm
 # RS(T,ge,p)  relative error of a state stored with p bits at every step
 # EA          RA with its factors

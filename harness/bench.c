@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench -- nanoseconds per state element and token; see bench.h. */
+#include "harness/bench.h"
+
+#include <gsl/gsl_sort.h>
+#include <gsl/gsl_statistics.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/inputs.h"
+#include "base/simd.h"
+#include "harness/limits.h"
+#include "harness/provenance.h"
+#include "kernels/recurrent.h"
+#include "reference/gdn_dd.h"
+#include "reference/gdn_fp64.h"
+#include "reference/gdn_mpfr.h"
+
+enum { D = 128, TOKENS = 1024, MAX_REPEATS = 99, ISA_ANY = -1 };
+
+/* Above this spread of median over minimum a figure is called noisy. */
+static const double NOISE = 0.1;
+
+/* What is timed. columns: 0 for all. */
+typedef struct subject {
+    const char *name;
+    const gdn_engine *engine;
+    const char *recipe;
+    int columns, precision;
+    bool isas; /* has a variant per instruction set */
+} subject;
+
+static const subject subjects[] = {
+    {"recurrent fp32", &gdn_recurrent_engine, "fp32", 0, 0, true},
+    {"recurrent bf16-io", &gdn_recurrent_engine, "bf16-io", 0, 0, true},
+    {"recurrent bf16-state", &gdn_recurrent_engine, "bf16-state", 0, 0, true},
+    {"recurrent bf16-state-sr", &gdn_recurrent_engine, "bf16-state-sr", 0, 0, true},
+    {"recurrent bf16", &gdn_recurrent_engine, "bf16", 0, 0, true},
+    {"fp64", &gdn_fp64_engine, NULL, 0, 0, true},
+    {"dd", &gdn_dd_engine, NULL, 0, 0, true},
+    {"mpfr literal, 113 bits", &gdn_mpfr_engine, NULL, 4, 113, false},
+    {"mpfr literal, 160 bits", &gdn_mpfr_engine, NULL, 4, 160, false},
+};
+
+enum { SUBJECTS = sizeof subjects / sizeof subjects[0] };
+
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Times of repeats, as median and minimum of a unit cost. */
+typedef struct timing {
+    double median, minimum;
+} timing;
+
+static timing summarise(double *x, int n)
+{
+    gsl_sort(x, 1, (size_t)n);
+    return (timing){gsl_stats_median_from_sorted_data(x, 1, (size_t)n), x[0]};
+}
+
+/* ---- inputs ---- */
+
+typedef struct inputs {
+    float *q, *k, *v, *a, *b;
+    double *o;
+} inputs;
+
+static gdn_status inputs_make(inputs *in, gdn_error *err)
+{
+    static const gdn_input_spec spec = {.keys = GDN_KEYS_ISOTROPIC, .a_scale = 1, .b_scale = 1};
+    const gdn_shape shape = {1, D, D};
+    in->q = gdn_calloc(TOKENS * D, sizeof(float));
+    in->k = gdn_calloc(TOKENS * D, sizeof(float));
+    in->v = gdn_calloc(TOKENS * D, sizeof(float));
+    in->a = gdn_calloc(TOKENS, sizeof(float));
+    in->b = gdn_calloc(TOKENS, sizeof(float));
+    in->o = gdn_calloc(TOKENS * D * 2, sizeof(double));
+    if (!in->q || !in->k || !in->v || !in->a || !in->b || !in->o)
+        return gdn_no_memory(err, "the inputs of a benchmark");
+    gdn_inputs_fill(&spec, &shape, 1, 0, 1, TOKENS, in->q, in->k, in->v, NULL, in->a, in->b);
+    return GDN_OK;
+}
+
+static void inputs_free(inputs *in)
+{
+    free(in->q);
+    free(in->k);
+    free(in->v);
+    free(in->a);
+    free(in->b);
+    free(in->o);
+}
+
+/* ---- engines ---- */
+
+/* ns per state element and token of one subject on the forced instruction set. */
+static gdn_status time_engine(const subject *s, const inputs *in, const gdn_bench_options *options, timing *t,
+                              gdn_error *err)
+{
+    static const double decay = -1.3, dt_bias = -4;
+    int columns[D], m = s->columns ? s->columns : D;
+    double x[MAX_REPEATS];
+    void *engine = NULL;
+    for (int j = 0; j < m; j++)
+        columns[j] = j;
+    gdn_setup setup = {.shape = {1, D, D},
+                       .params = {.decay = &decay, .dt_bias = &dt_bias, .alpha = GDN_FP64},
+                       .columns = s->columns ? columns : NULL,
+                       .ncolumns = m,
+                       .recurrence = true,
+                       .seed = 1,
+                       .recipe = s->recipe ? gdn_recipe_by_name(s->recipe) : NULL,
+                       .precision = s->precision};
+    gdn_outputs out = {.o = in->o, .o_lo = s->engine->pairs ? in->o + TOKENS * D : NULL};
+    gdn_status status = s->engine->open(&engine, &setup, err);
+    int64_t first = 1;
+    int tokens = s->precision ? 64 : TOKENS;
+    for (int r = -1; r < options->repeats && !status; r++) { /* the first warms up */
+        long done = 0;
+        double start = cpu_seconds(), spent = 0;
+        do {
+            gdn_block block = {
+                .first = first, .tokens = tokens, .q = in->q, .k = in->k, .v = in->v, .a = in->a, .b = in->b};
+            status = s->engine->advance(engine, &block, &out, err);
+            first += tokens;
+            done += tokens;
+            spent = cpu_seconds() - start;
+        } while (!status && spent < options->seconds);
+        if (r >= 0)
+            x[r] = spent / ((double)done * D * m) * 1e9;
+    }
+    s->engine->close(engine);
+    if (!status)
+        *t = summarise(x, options->repeats);
+    return status;
+}
+
+/* ---- limits ---- */
+
+static const gdn_limit_code *const limit_codes[GDN_ISAS] = {
+    &gdn_limit_code_scalar,
+#if defined(__x86_64__)
+    &gdn_limit_code_avx2,
+    &gdn_limit_code_avx512,
+#endif
+};
+
+typedef struct limits {
+    double fma, l1, l2; /* 1/s, bytes/s */
+} limits;
+
+/* The best rate of a few tries. */
+static double rate(double (*work)(const gdn_limit_code *, void *), const gdn_limit_code *code, void *buffer)
+{
+    double best = 0;
+    for (int i = 0; i < 5; i++) {
+        double start = cpu_seconds(), done = work(code, buffer), r = done / (cpu_seconds() - start);
+        best = r > best ? r : best;
+    }
+    return best;
+}
+
+static double work_fma(const gdn_limit_code *code, void *buffer)
+{
+    (void)buffer;
+    return code->fma(400000);
+}
+
+static double work_l1(const gdn_limit_code *code, void *buffer)
+{
+    return code->update(buffer, 16 << 10, 4000);
+}
+
+static double work_l2(const gdn_limit_code *code, void *buffer)
+{
+    return code->update(buffer, 256 << 10, 250);
+}
+
+static gdn_status measure_limits(gdn_isa isa, limits *l, gdn_error *err)
+{
+    float *buffer = gdn_calloc(256 << 10, 1);
+    if (!buffer)
+        return gdn_no_memory(err, "a benchmark");
+    *l = (limits){rate(work_fma, limit_codes[isa], buffer), rate(work_l1, limit_codes[isa], buffer),
+                  rate(work_l2, limit_codes[isa], buffer)};
+    free(buffer);
+    return GDN_OK;
+}
+
+/* ---- report ---- */
+
+static void add(json_t *results, const char *name, gdn_isa isa, bool isas, timing t, double literal,
+                FILE *text)
+{
+    double noise = t.median / t.minimum - 1;
+    const char *isa_name = isas ? gdn_isa_names[isa] : "-";
+    if (text)
+        fprintf(text, "%-26s %-7s %10.3f %10.3f %6.1f %%%s %9.1f x\n", name, isa_name, t.median, t.minimum,
+                100 * noise, noise > NOISE ? " !" : "  ", literal / t.median);
+    json_array_append_new(results, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "name", name, "isa", isa_name,
+                                             "ns_per_element_token", t.median, "ns_minimum", t.minimum,
+                                             "noise", noise, "times_literal_mpfr", literal / t.median));
+}
+
+static gdn_status run_all(const gdn_bench_options *options, const inputs *in, json_t *results,
+                          json_t *limits_out, FILE *text, gdn_error *err)
+{
+    timing literal = {0, 0}, t;
+    gdn_status status = time_engine(&subjects[SUBJECTS - 2], in, options, &literal, err);
+    if (!status && text)
+        fprintf(text, "%-26s %-7s %10s %10s %8s %13s\n", "engine", "isa", "median ns", "least ns", "noise",
+                "literal MPFR /");
+    for (int i = 0; i < SUBJECTS && !status; i++)
+        for (gdn_isa isa = 0; isa < (subjects[i].isas ? GDN_ISAS : 1) && !status; isa++) {
+            if (!gdn_isa_available(isa))
+                continue;
+            gdn_isa_force(isa);
+            status = time_engine(&subjects[i], in, options, &t, err);
+            if (!status)
+                add(results, subjects[i].name, isa, subjects[i].isas, t, literal.median, text);
+        }
+    if (!status && text)
+        fprintf(text, "\n%-7s %14s %16s %16s %22s\n", "limits", "G fma/s", "L1 r+w GB/s", "L2 r+w GB/s",
+                "4 fp32 fma, ns/element");
+    for (gdn_isa isa = 0; isa < GDN_ISAS && !status; isa++) {
+        limits l = {0};
+        if (!gdn_isa_available(isa))
+            continue;
+        if ((status = measure_limits(isa, &l, err)))
+            break;
+        if (text)
+            fprintf(text, "%-7s %14.2f %16.1f %16.1f %22.3f\n", gdn_isa_names[isa], l.fma / 1e9, l.l1 / 1e9,
+                    l.l2 / 1e9, 4e9 / l.fma);
+        json_array_append_new(limits_out,
+                              json_pack("{s:s, s:f, s:f, s:f}", "isa", gdn_isa_names[isa], "fma_per_s", l.fma,
+                                        "l1_bytes_per_s", l.l1, "l2_bytes_per_s", l.l2));
+    }
+    return status;
+}
+
+gdn_status gdn_bench(const gdn_bench_options *options, FILE *out, gdn_error *err)
+{
+    inputs in = {0};
+    gdn_isa isa = gdn_isa_best();
+    json_t *context = gdn_bench_context(), *results = json_array(), *limits_out = json_array();
+    gdn_status status = gdn_inputs_init(err);
+    if (!status)
+        status = inputs_make(&in, err);
+    if (!status && !options->json)
+        fprintf(out,
+                "gdnprec %s, %s, %s\nns per state element and token; one head, d_k = d_v = 128, one core; "
+                "%d repeats of %.2g s\n\n",
+                gdn_version_long(), json_string_value(json_object_get(context, "cpu")),
+                json_string_value(json_object_get(context, "compiler")), options->repeats, options->seconds);
+    if (!status)
+        status = run_all(options, &in, results, limits_out, options->json ? NULL : out, err);
+    gdn_isa_force(isa);
+    size_t i, noisy = 0;
+    json_t *o;
+    json_array_foreach(results, i, o) noisy += json_real_value(json_object_get(o, "noise")) > NOISE;
+    if (!status && options->json) {
+        json_t *root = json_pack("{s:i, s:O, s:O, s:O}", "json_schema_version", 1, "context", context,
+                                 "benchmarks", results, "limits", limits_out);
+        json_dumpf(root, out, JSON_INDENT(2));
+        fprintf(out, "\n");
+        json_decref(root);
+    }
+    if (!status && noisy)
+        fprintf(stderr,
+                "gdnprec: warning: %zu figures vary by more than %.0f %% between repeats; the machine is "
+                "busy, quote "
+                "ratios only\n",
+                noisy, 100 * NOISE);
+    json_decref(context);
+    json_decref(results);
+    json_decref(limits_out);
+    inputs_free(&in);
+    return status;
+}
