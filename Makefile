@@ -64,6 +64,9 @@ plots: $(BUILD)/gdnprec ## redraw the figures of RESULTS from the CSV files
 check-sanitize: ## the tests under -fsanitize=address,undefined
 	$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" check
 
+reproduce: $(BUILD)/deps.ok ## one checksum over compilers, -O0/-O3, instruction sets, threads, block sizes
+	tests/reproduce.sh $(BUILD)
+
 lint: ## clang-format and clang-tidy
 	clang-format --dry-run --Werror $(SOURCES) $(ISA_SOURCES) $(HEADERS) $(wildcard tests/*.c)
 	clang-tidy --quiet $(SOURCES) -- $(STD) -I.
@@ -117,7 +120,7 @@ $(BUILD)/tests/%: tests/%.c $(LIBRARY_OBJECTS) Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -o $@ $< $(LIBRARY_OBJECTS) -lcheck -lsubunit -lrt -lpthread $(LIBS)
 
-.PHONY: all run check experiments plots check-sanitize lint install clean help FORCE
+.PHONY: all run check experiments plots check-sanitize reproduce lint install clean help FORCE
 .SECONDARY:
 FORCE:
 

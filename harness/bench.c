@@ -18,6 +18,7 @@
 #include "reference/gdn_dd.h"
 #include "reference/gdn_fp64.h"
 #include "reference/gdn_mpfr.h"
+#include "reference/gdn_mpfr_fast.h"
 
 enum { D = 128, TOKENS = 1024, MAX_REPEATS = 99, ISA_ANY = -1 };
 
@@ -41,6 +42,7 @@ static const subject subjects[] = {
     {"recurrent bf16", &gdn_recurrent_engine, "bf16", 0, 0, true},
     {"fp64", &gdn_fp64_engine, NULL, 0, 0, true},
     {"dd", &gdn_dd_engine, NULL, 0, 0, true},
+    {"mpfr fast, 113 bits", &gdn_mpfr_fast_engine, NULL, 4, 113, false},
     {"mpfr literal, 113 bits", &gdn_mpfr_engine, NULL, 4, 113, false},
     {"mpfr literal, 160 bits", &gdn_mpfr_engine, NULL, 4, 160, false},
 };

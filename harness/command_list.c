@@ -12,7 +12,10 @@
 #include "harness/experiment.h"
 #include "harness/source.h"
 #include "kernels/recurrent.h"
+#include "reference/gdn_dd.h"
+#include "reference/gdn_fp64.h"
 #include "reference/gdn_mpfr.h"
+#include "reference/gdn_mpfr_fast.h"
 
 /* One entry: name, summary and whatever else a machine would read. */
 static json_t *entry(const char *name, const char *summary)
@@ -78,8 +81,9 @@ static void list_profiles(json_t *all)
 
 static void list_engines(json_t *all)
 {
-    static const gdn_engine *const engines[] = {&gdn_mpfr_engine, &gdn_recurrent_engine,
-                                                &gdn_recorded_engine};
+    static const gdn_engine *const engines[] = {&gdn_fp64_engine,      &gdn_dd_engine,
+                                                &gdn_mpfr_engine,      &gdn_mpfr_fast_engine,
+                                                &gdn_recurrent_engine, &gdn_recorded_engine};
     for (size_t i = 0; i < sizeof engines / sizeof engines[0]; i++)
         json_array_append_new(all, entry(engines[i]->name, engines[i]->summary));
 }

@@ -5,8 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/simd.h"
 #include "harness/commands.h"
 #include "harness/run.h"
+#include "harness/task.h"
 
 enum { MAX_EXPERIMENTS = 64 };
 
@@ -24,10 +26,25 @@ static const struct argp_option options[] = {
     {"jobs", 'j', "N", 0, "threads (default: one a core)", 0},
     {"seeds", 's', "N", 0, "run seeds 1 to N instead of the file's number", 0},
     {"max-length", 'T', "N", 0, "drop lengths above N tokens", 0},
+    {"isa", 'I', "NAME", 0,
+     "instruction set: scalar, avx2 or avx512 (default: the widest); changes no result", 0},
+    {"block", 'B', "N", 0, "tokens advanced at a time (default: 256); changes no result", 0},
     {"json", 'J', 0, 0, "print what was done as JSON", 0},
     {"quiet", 'q', 0, 0, "no progress on standard error", 0},
     {0},
 };
+
+static gdn_status choose_isa(const char *name, gdn_error *err)
+{
+    for (gdn_isa isa = 0; isa < GDN_ISAS; isa++)
+        if (strcmp(name, gdn_isa_names[isa]) == 0) {
+            if (!gdn_isa_available(isa))
+                return gdn_fail(err, GDN_BAD_INPUT, "--isa: this CPU has no %s", name);
+            gdn_isa_force(isa);
+            return GDN_OK;
+        }
+    return gdn_fail(err, GDN_BAD_INPUT, "--isa: '%s' is not allowed; scalar, avx2 and avx512 are", name);
+}
 
 static error_t option(int key, char *text, struct argp_state *state)
 {
@@ -47,6 +64,13 @@ static error_t option(int key, char *text, struct argp_state *state)
         return a->status ? EINVAL : 0;
     case 'T':
         a->status = gdn_option_whole("--max-length", text, 1, 1L << 26, &a->run.max_length, a->err);
+        return a->status ? EINVAL : 0;
+    case 'B':
+        a->status = gdn_option_whole("--block", text, 1, GDN_BLOCK_MAX, &n, a->err);
+        a->run.block = (int)n;
+        return a->status ? EINVAL : 0;
+    case 'I':
+        a->status = choose_isa(text, a->err);
         return a->status ? EINVAL : 0;
     case 'J':
         a->json = true;
@@ -77,7 +101,9 @@ gdn_status gdn_command_run(int argc, char **argv, gdn_error *err)
         NULL,
         NULL,
         NULL};
-    arguments a = {.run = {.results = "results", .command = gdn_command_line(), .jobs = (int)sysconf(_SC_NPROCESSORS_ONLN)},
+    arguments a = {.run = {.results = "results",
+                           .command = gdn_command_line(),
+                           .jobs = (int)sysconf(_SC_NPROCESSORS_ONLN)},
                    .err = err};
     int done;
     gdn_status status = gdn_parse(&argp, argc, argv, &a, &done, err);

@@ -594,11 +594,11 @@ gdn_status gdn_lockstep_open(const gdn_task *task, gdn_lockstep **out, gdn_error
         return gdn_no_memory(err, "a task");
     l->e = task->experiment;
     l->ladder = &gdn_ladders[l->e->ladder];
-    gdn_status status = gdn_source_open(l->e, task->population, task->seed, GDN_BLOCK, &l->source, err);
+    gdn_status status = gdn_source_open(l->e, task->population, task->seed, task->block, &l->source, err);
     if (!status)
         status = gdn_plan_make(l->source->lengths, l->source->length_count, &l->plan, err);
     if (!status) {
-        l->block = l->plan.last < GDN_BLOCK ? (int)l->plan.last : GDN_BLOCK;
+        l->block = l->plan.last < task->block ? (int)l->plan.last : task->block;
         wanted(l);
         status = choose(l, task, err);
     }

@@ -9,10 +9,6 @@
 #include "harness/task.h"
 #include "reference/certify.h"
 
-/* Tokens advanced at a time: traces of 256 tokens keep a head's outputs in L2 (128 columns x 4 doubles: 1
- * MiB). */
-enum { GDN_BLOCK = 256 };
-
 /* What an engine produced over one block, [H][n] or [H][n][columns]; decay is the running product of alpha.
  */
 typedef struct gdn_trace {
@@ -69,7 +65,7 @@ typedef struct gdn_lockstep {
     const gdn_experiment *e;
     gdn_source *source;
     gdn_plan plan;
-    int block; /* tokens advanced at a time: GDN_BLOCK, or the whole plan when it is shorter */
+    int block; /* tokens advanced at a time */
     bool reported[GDN_QUANTITIES]; /* asked for */
     bool wanted[GDN_QUANTITIES];   /* accumulated: also what the uncertainty of another rests on */
     bool recurrence;

@@ -217,8 +217,10 @@ gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r
                     count - p.n, o->jobs, o->jobs == 1 ? "" : "s");
         watch_signals();
         gdn_progress_start(&p.progress, r->name, work / 1e6, "M element-steps", o->quiet);
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < count; i++) {
             tasks[i].cost /= 1e6;
+            tasks[i].block = o->block ? o->block : GDN_BLOCK;
+        }
         status = run_all(&p, o->jobs);
         if (interrupted)
             status = gdn_fail(err, GDN_MACHINE,

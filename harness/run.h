@@ -14,6 +14,7 @@ typedef struct gdn_run_options {
     int jobs;            /* threads */
     int seeds;           /* 0: as the file says */
     long max_length;     /* 0: as the file says */
+    int block;           /* tokens advanced at a time; 0: GDN_BLOCK. Changes no result */
     bool quiet;
 } gdn_run_options;
 

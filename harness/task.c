@@ -426,7 +426,7 @@ gdn_status gdn_tasks_make(const gdn_experiment *e, gdn_task **tasks, int *count,
         int seeds = e->file->populations[i].file ? 1 : (int)e->file->seeds;
         for (int seed = 1; seed <= seeds && !status; seed++) {
             gdn_task *t = &(*tasks)[(*count)++];
-            *t = (gdn_task){.experiment = e, .population = (int)i, .seed = (uint64_t)seed};
+            *t = (gdn_task){.experiment = e, .population = (int)i, .seed = (uint64_t)seed, .block = GDN_BLOCK};
             status = identify(t, err);
         }
     }

@@ -1,222 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gdn_mpfr -- the definition of truth in GNU MPFR; see gdn_mpfr.h. */
+/* gdn_mpfr -- the definition of truth in GNU MPFR, term by term; see gdn_mpfr.h. */
 #include "reference/gdn_mpfr.h"
 
-#include <mpfr.h>
-#include <stdlib.h>
-
-/* Tokens whose k^ and q^ are held at a time, so that a column's state stays in L1 while it passes over them. */
-enum { SPAN = 16 };
+#include "reference/mpfr_layer.h"
 
 static const mpfr_rnd_t RN = MPFR_RNDN;
 
-/* n numbers of one precision, zeroed, their limbs side by side. */
-typedef struct array {
-    mpfr_t *x; /* [n] */
-    void *limbs;
-} array;
-
-typedef struct engine {
-    gdn_setup s;
-    mpfr_prec_t p;
-    int *columns;     /* [ncolumns] */
-    array state;      /* [H][ncolumns][dk] */
-    array q, k;       /* [SPAN][dk]: q^ d_k^(-1/2) and k^ */
-    array alpha;      /* [SPAN] */
-    array beta;       /* [SPAN] */
-    array rate;       /* [H]: A */
-    array o;          /* [SPAN][ncolumns] */
-    array t;          /* [8] scratch */
-    mpfr_t eps, scale; /* 1e-6 and d_k^(-1/2) */
-} engine;
-
-static gdn_status array_new(array *a, size_t n, mpfr_prec_t p, gdn_error *err)
-{
-    size_t bytes = mpfr_custom_get_size(p);
-    a->x = gdn_calloc(n, sizeof *a->x);
-    a->limbs = gdn_calloc(n, bytes);
-    if (!a->x || !a->limbs)
-        return gdn_no_memory(err, "MPFR numbers");
-    for (size_t i = 0; i < n; i++) {
-        char *limb = (char *)a->limbs + i * bytes;
-        mpfr_custom_init(limb, p);
-        mpfr_custom_init_set(a->x[i], MPFR_ZERO_KIND, 0, p, limb);
-    }
-    return GDN_OK;
-}
-
-static void array_free(array *a)
-{
-    free(a->x);
-    free(a->limbs);
-}
-
-static void engine_close(void *self)
-{
-    engine *e = self;
-    if (!e)
-        return;
-    array *all[] = {&e->state, &e->q, &e->k, &e->alpha, &e->beta, &e->rate, &e->o, &e->t};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        array_free(all[i]);
-    mpfr_clears(e->eps, e->scale, (mpfr_ptr)0);
-    free(e->columns);
-    free(e);
-    mpfr_free_cache();
-}
-
-static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *err)
-{
-    gdn_shape shape = setup->shape;
-    size_t H = (size_t)shape.heads, dk = (size_t)shape.dk;
-    *self = NULL;
-    if (setup->precision < 64 || setup->precision > 4096)
-        return gdn_fail(err, GDN_BAD_INPUT, "MPFR precision %d: 64 to 4096 bits are allowed", setup->precision);
-    engine *e = gdn_calloc(1, sizeof *e);
-    if (!e)
-        return gdn_no_memory(err, "an MPFR engine");
-    e->s = *setup;
-    e->p = setup->precision;
-    e->s.ncolumns = setup->columns ? setup->ncolumns : shape.dv;
-    mpfr_inits2(e->p, e->eps, e->scale, (mpfr_ptr)0);
-    size_t m = setup->recurrence ? (size_t)e->s.ncolumns : 0;
-    e->columns = gdn_calloc(m, sizeof *e->columns);
-    gdn_status status = e->columns ? GDN_OK : gdn_no_memory(err, "MPFR columns");
-    for (size_t j = 0; !status && j < m; j++)
-        e->columns[j] = setup->columns ? setup->columns[j] : (int)j;
-    const struct {
-        array *a;
-        size_t n;
-    } want[] = {{&e->state, H * m * dk}, {&e->q, SPAN * dk}, {&e->k, SPAN * dk}, {&e->alpha, SPAN},
-                {&e->beta, SPAN},        {&e->rate, H},      {&e->o, SPAN * m},  {&e->t, 8}};
-    for (size_t i = 0; !status && i < sizeof want / sizeof want[0]; i++)
-        status = array_new(want[i].a, want[i].n, e->p, err);
-    if (status) {
-        engine_close(e);
-        return status;
-    }
-    *self = e;
-    mpfr_set_str(e->eps, "1e-6", 10, RN);
-    mpfr_set_si(e->scale, shape.dk, RN);
-    mpfr_rec_sqrt(e->scale, e->scale, RN);
-    for (size_t h = 0; h < H && setup->params.decay; h++) {
-        mpfr_set_d(e->rate.x[h], setup->params.decay[h], RN);
-        if (!setup->params.decay_is_a)
-            mpfr_exp(e->rate.x[h], e->rate.x[h], RN);
-    }
-    for (size_t h = 0; setup->state0 && h < H; h++)
-        for (size_t j = 0; j < m; j++)
-            for (size_t i = 0; i < dk; i++)
-                mpfr_set_d(e->state.x[(h * m + j) * dk + i],
-                           setup->state0[(h * dk + i) * (size_t)shape.dv + (size_t)e->columns[j]], RN);
-    return GDN_OK;
-}
-
-/* x as hi + lo; t is scratch. A NULL hi is not wanted. */
-static void split(mpfr_t x, double *hi, double *lo, size_t at, mpfr_t t)
-{
-    if (!hi)
-        return;
-    hi[at] = mpfr_get_d(x, RN);
-    if (!lo)
-        return;
-    lo[at] = 0;
-    if (mpfr_number_p(x) && hi[at] - hi[at] == 0) {
-        mpfr_sub_d(t, x, hi[at], RN);
-        lo[at] = mpfr_get_d(t, RN);
-    }
-}
-
-/* r <- sigmoid(x) = 1 / (1 + exp(-x)). r != x. */
-static void sigmoid(mpfr_t r, mpfr_t x)
-{
-    mpfr_neg(r, x, RN);
-    mpfr_exp(r, r, RN);
-    mpfr_add_ui(r, r, 1, RN);
-    mpfr_ui_div(r, 1, r, RN);
-}
-
-/* x rounded to a storage format: cut to 53 bits with the last bit sticky (round to odd), then rounded once. */
-static void store(mpfr_t x, gdn_format_id format)
-{
-    if (format == GDN_FP64 || mpfr_nan_p(x))
-        return;
-    double d = mpfr_get_d(x, MPFR_RNDZ);
-    if (mpfr_cmp_d(x, d) != 0) {
-        uint64_t u;
-        memcpy(&u, &d, sizeof u);
-        u |= 1;
-        memcpy(&d, &u, sizeof d);
-    }
-    mpfr_set_d(x, gdn_round(&gdn_formats[format], d), RN);
-}
-
-/* g = -A softplus(a + dt_bias), softplus(x) = log1p(exp x); alpha = exp g; beta = sigmoid b. Token `at` into slot n. */
-static void gate(engine *e, const gdn_block *in, const gdn_outputs *out, size_t h, size_t at, int n)
-{
-    const gdn_params *p = &e->s.params;
-    mpfr_t *t = e->t.x;
-    if (in->g) {
-        mpfr_set_d(t[0], in->g[at], RN);
-    } else {
-        mpfr_set_d(t[0], in->a[at], RN);
-        mpfr_set_d(t[1], p->dt_bias[h], RN);
-        mpfr_add(t[0], t[0], t[1], RN);
-        mpfr_exp(t[0], t[0], RN);
-        mpfr_log1p(t[0], t[0], RN);
-        mpfr_mul(t[0], t[0], e->rate.x[h], RN);
-        mpfr_neg(t[0], t[0], RN);
-        if (mpfr_zero_p(e->rate.x[h]))
-            mpfr_set_zero(t[0], -1);
-    }
-    mpfr_exp(e->alpha.x[n], t[0], RN);
-    store(e->alpha.x[n], p->alpha);
-    split(t[0], out->g, out->g_lo, at, t[1]);
-    split(e->alpha.x[n], out->alpha, out->alpha_lo, at, t[1]);
-    if (!e->s.recurrence)
-        return;
-    if (in->beta) {
-        mpfr_set_d(e->beta.x[n], in->beta[at], RN);
-    } else {
-        mpfr_set_d(t[0], in->b[at], RN);
-        sigmoid(e->beta.x[n], t[0]);
-    }
-}
-
-/* y = x rsqrt(sum x^2 + eps). x: [dk], y: [dk]. */
-static void l2_norm(engine *e, const float *x, mpfr_t *y)
-{
-    mpfr_t *t = e->t.x;
-    mpfr_set_zero(t[0], 1);
-    for (int i = 0; i < e->s.shape.dk; i++) {
-        mpfr_set_d(y[i], x[i], RN);
-        mpfr_mul(t[1], y[i], y[i], RN);
-        mpfr_add(t[0], t[0], t[1], RN);
-    }
-    mpfr_add(t[0], t[0], e->eps, RN);
-    mpfr_rec_sqrt(t[0], t[0], RN);
-    for (int i = 0; i < e->s.shape.dk; i++)
-        mpfr_mul(y[i], y[i], t[0], RN);
-}
-
-/* r <- x . y over [dk]; t is scratch. */
-static void dot(mpfr_t r, mpfr_t *x, mpfr_t *y, int dk, mpfr_t t)
-{
-    mpfr_set_zero(r, 1);
-    for (int i = 0; i < dk; i++) {
-        mpfr_mul(t, x[i], y[i], RN);
-        mpfr_add(r, r, t, RN);
-    }
-}
-
-/* One column over one token: S <- alpha S; delta = beta (v - S . k); S <- S + k delta; o = S . q. S, k, q: [dk]. */
-static void column(engine *e, mpfr_t *S, mpfr_t *k, mpfr_t *q, int n, double v, mpfr_t o)
+/* One column over one token: S <- alpha S; delta = beta (v - S . k); S <- S + k delta; o = S . q. S, k, q:
+ * [dk]. */
+static void column(gdn_mpfr_layer *e, mpfr_t *S, mpfr_t *k, mpfr_t *q, int n, double v, mpfr_t o)
 {
     int dk = e->s.shape.dk;
     mpfr_t *t = e->t.x;
     for (int i = 0; i < dk; i++)
         mpfr_mul(S[i], S[i], e->alpha.x[n], RN);
-    dot(t[0], S, k, dk, t[2]);
+    gdn_mpfr_dot(t[0], S, k, dk, t[2]);
     mpfr_set_d(t[1], v, RN);
     mpfr_sub(t[0], t[1], t[0], RN);
     mpfr_mul(t[0], e->beta.x[n], t[0], RN);
@@ -224,90 +22,21 @@ static void column(engine *e, mpfr_t *S, mpfr_t *k, mpfr_t *q, int n, double v, 
         mpfr_mul(t[2], k[i], t[0], RN);
         mpfr_add(S[i], S[i], t[2], RN);
     }
-    dot(o, S, q, dk, t[2]);
+    gdn_mpfr_dot(o, S, q, dk, t[2]);
 }
 
-/* y = w (o rsqrt(mean o^2 + eps)) (z sigmoid z) for the token in slot n; the mean is our own when all columns run. */
-static void out_norm(engine *e, const gdn_block *in, const gdn_outputs *out, size_t at, int n)
+static void recurrence(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t at, int span)
 {
-    int m = e->s.ncolumns;
-    size_t dv = (size_t)e->s.shape.dv;
-    mpfr_t *o = e->o.x + (size_t)n * (size_t)m, *t = e->t.x;
-    if (e->s.columns) {
-        mpfr_set_d(t[0], out->ms[at], RN);
-        mpfr_set_d(t[1], out->ms_lo ? out->ms_lo[at] : 0, RN);
-        mpfr_add(t[0], t[0], t[1], RN);
-    } else {
-        dot(t[0], o, o, m, t[2]);
-        mpfr_div_ui(t[0], t[0], (unsigned long)dv, RN);
-        split(t[0], out->ms, out->ms_lo, at, t[1]);
-    }
-    if (!out->y)
-        return;
-    mpfr_add(t[0], t[0], e->eps, RN);
-    mpfr_rec_sqrt(t[0], t[0], RN);
-    for (int j = 0; j < m; j++) {
-        mpfr_mul(t[1], o[j], t[0], RN);
-        mpfr_set_d(t[2], e->s.params.norm_weight[e->columns[j]], RN);
-        mpfr_mul(t[1], t[1], t[2], RN);
-        mpfr_set_d(t[2], in->z[at * dv + (size_t)e->columns[j]], RN);
-        sigmoid(t[3], t[2]);
-        mpfr_mul(t[2], t[2], t[3], RN);
-        mpfr_mul(t[1], t[1], t[2], RN);
-        split(t[1], out->y, out->y_lo, at * (size_t)m + (size_t)j, t[4]);
-    }
-}
-
-static gdn_status engine_advance(void *self, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
-{
-    engine *e = self;
     size_t dk = (size_t)e->s.shape.dk, dv = (size_t)e->s.shape.dv, m = (size_t)e->s.ncolumns;
-    if (out->y && e->s.columns && !out->ms)
-        return gdn_fail(err, GDN_BAD_INPUT, "y on sampled columns needs the mean square of all columns");
-    mpfr_clear_flags();
-    for (size_t h = 0; h < (size_t)e->s.shape.heads; h++)
-        for (int t = 0; t < in->tokens; t += SPAN) {
-            int span = in->tokens - t < SPAN ? in->tokens - t : SPAN;
-            size_t at = h * (size_t)in->tokens + (size_t)t;
-            for (int n = 0; n < span; n++) {
-                gate(e, in, out, h, at + (size_t)n, n);
-                if (!e->s.recurrence)
-                    continue;
-                mpfr_t *q = e->q.x + (size_t)n * dk;
-                l2_norm(e, in->k + (at + (size_t)n) * dk, e->k.x + (size_t)n * dk);
-                l2_norm(e, in->q + (at + (size_t)n) * dk, q);
-                for (size_t i = 0; i < dk; i++)
-                    mpfr_mul(q[i], q[i], e->scale, RN);
-            }
-            if (!e->s.recurrence)
-                continue;
-            for (size_t j = 0; j < m; j++)
-                for (int n = 0; n < span; n++)
-                    column(e, e->state.x + (h * m + j) * dk, e->k.x + (size_t)n * dk, e->q.x + (size_t)n * dk, n,
-                           in->v[(at + (size_t)n) * dv + (size_t)e->columns[j]], e->o.x[(size_t)n * m + j]);
-            for (int n = 0; n < span; n++) {
-                for (size_t j = 0; j < m; j++)
-                    split(e->o.x[(size_t)n * m + j], out->o, out->o_lo, (at + (size_t)n) * m + j, e->t.x[0]);
-                if (out->y || (out->ms && !e->s.columns))
-                    out_norm(e, in, out, at + (size_t)n, n);
-            }
-        }
-    if (mpfr_flags_test(MPFR_FLAGS_OVERFLOW | MPFR_FLAGS_UNDERFLOW | MPFR_FLAGS_ERANGE))
-        return gdn_fail(err, GDN_MACHINE, "MPFR left its exponent range within tokens %lld to %lld",
-                        (long long)in->first, (long long)(in->first + in->tokens - 1));
-    return GDN_OK;
+    for (size_t j = 0; j < m; j++)
+        for (int n = 0; n < span; n++)
+            column(e, e->state.x + (h * m + j) * dk, e->k.x + (size_t)n * dk, e->q.x + (size_t)n * dk, n,
+                   in->v[(at + (size_t)n) * dv + (size_t)e->columns[j]], e->o.x[(size_t)n * m + j]);
 }
 
-static gdn_status engine_read_state(void *self, double *hi, double *lo, gdn_error *err)
+static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *err)
 {
-    (void)err;
-    engine *e = self;
-    size_t dk = (size_t)e->s.shape.dk, m = (size_t)e->s.ncolumns;
-    for (size_t h = 0; h < (size_t)e->s.shape.heads; h++)
-        for (size_t j = 0; j < m; j++)
-            for (size_t i = 0; i < dk; i++)
-                split(e->state.x[(h * m + j) * dk + i], hi, lo, (h * dk + i) * m + j, e->t.x[0]);
-    return GDN_OK;
+    return gdn_mpfr_layer_open((gdn_mpfr_layer **)self, setup, recurrence, err);
 }
 
 const gdn_engine gdn_mpfr_engine = {
@@ -315,7 +44,7 @@ const gdn_engine gdn_mpfr_engine = {
     .summary = "the layer term by term in GNU MPFR: the definition of truth",
     .pairs = true,
     .open = engine_open,
-    .advance = engine_advance,
-    .read_state = engine_read_state,
-    .close = engine_close,
+    .advance = gdn_mpfr_layer_advance,
+    .read_state = gdn_mpfr_layer_read_state,
+    .close = gdn_mpfr_layer_close,
 };

@@ -2,9 +2,10 @@
 /*
  * gdn_mpfr -- the definition of truth: the layer of spec section 1, term by term, in GNU MPFR.
  *
- * Nothing here is clever. Each line of the formula is one loop, each operation is rounded once to `precision` bits
- * (113 by default: MPFR's fast paths want all operands at one precision between 64 and 128 bits, and a product
- * followed by a sum beats mpfr_fma). Its certificate is the same run at 48 more bits: the two must agree.
+ * Nothing here is clever. Each line of the formula is one loop, each operation is rounded once to `precision`
+ * bits (113 by default: MPFR's fast paths want all operands at one precision between 64 and 128 bits, and a
+ * product followed by a sum beats mpfr_fma). Its certificate is the same run at 48 more bits: the two must
+ * agree.
  */
 #ifndef GDN_REFERENCE_GDN_MPFR_H
 #define GDN_REFERENCE_GDN_MPFR_H

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gdn_mpfr_fast -- the MPFR recurrence with the decay deferred into a scale, columns over threads.
+ *
+ * With c the product of all alphas so far and S = c S~,
+ *
+ *     c <- alpha c;  delta = beta (v - c (S~ . k));  S~ <- S~ + k (delta / c);  o = c (S~ . q)
+ *
+ * saves the pass that multiplies the state by alpha: three passes of product and sum instead of three and a
+ * product. MPFR's exponents (2^62) hold c over any length; alpha = 0 clears the state and sets c back to 1.
+ * Equal to the literal form to its certificate (tests/test_mpfr_fast.c), not bit for bit.
+ */
+#ifndef GDN_REFERENCE_GDN_MPFR_FAST_H
+#define GDN_REFERENCE_GDN_MPFR_FAST_H
+
+#include "base/engine.h"
+
+extern const gdn_engine gdn_mpfr_fast_engine;
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mpfr_layer -- what the two MPFR engines share: numbers in arrays, the gate, both norms, the two ends. The
+ * recurrence itself, one value column over a span of tokens, is each engine's own.
+ */
+#ifndef GDN_REFERENCE_MPFR_LAYER_H
+#define GDN_REFERENCE_MPFR_LAYER_H
+
+#include <mpfr.h>
+#include <stddef.h>
+
+#include "base/engine.h"
+
+/* Tokens whose k^ and q^ are held at a time, so that a column's state stays in L1 while it passes over them.
+ */
+enum { GDN_MPFR_SPAN = 16 };
+
+/* n numbers of one precision, zeroed, their limbs side by side. */
+typedef struct gdn_mpfr_array {
+    mpfr_t *x; /* [n] */
+    void *limbs;
+} gdn_mpfr_array;
+
+typedef struct gdn_mpfr_layer gdn_mpfr_layer;
+
+/* The recurrence of head h over `span` tokens of a block from row `at` on: state and o. */
+typedef void gdn_mpfr_recurrence(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t at, int span);
+
+struct gdn_mpfr_layer {
+    gdn_setup s;
+    mpfr_prec_t p;
+    int *columns;         /* [ncolumns] */
+    gdn_mpfr_array state; /* [H][ncolumns][dk] */
+    gdn_mpfr_array q, k;  /* [GDN_MPFR_SPAN][dk]: q^ d_k^(-1/2) and k^ */
+    gdn_mpfr_array alpha; /* [GDN_MPFR_SPAN] */
+    gdn_mpfr_array beta;  /* [GDN_MPFR_SPAN] */
+    gdn_mpfr_array rate;  /* [H]: A */
+    gdn_mpfr_array o;     /* [GDN_MPFR_SPAN][ncolumns] */
+    gdn_mpfr_array t;     /* [8] scratch */
+    gdn_mpfr_array own;   /* of the engine */
+    mpfr_t eps, scale;    /* 1e-6 and d_k^(-1/2) */
+    gdn_mpfr_recurrence *recurrence;
+};
+
+gdn_status gdn_mpfr_array_new(gdn_mpfr_array *a, size_t n, mpfr_prec_t p, gdn_error *err);
+
+/* The operations of gdn_engine, but for the recurrence. */
+gdn_status gdn_mpfr_layer_open(gdn_mpfr_layer **out, const gdn_setup *setup, gdn_mpfr_recurrence *recurrence,
+                               gdn_error *err);
+gdn_status gdn_mpfr_layer_advance(void *self, const gdn_block *in, const gdn_outputs *out, gdn_error *err);
+gdn_status gdn_mpfr_layer_read_state(void *self, double *hi, double *lo, gdn_error *err);
+void gdn_mpfr_layer_close(void *self);
+
+/* r <- x . y over [n], by products and sums; t is scratch. */
+void gdn_mpfr_dot(mpfr_t r, mpfr_t *x, mpfr_t *y, int n, mpfr_t t);
+
+/* x as hi + lo, into hi[at], lo[at]; t is scratch. A NULL hi is not wanted. */
+void gdn_mpfr_split(mpfr_t x, double *hi, double *lo, size_t at, mpfr_t t);
+
+#endif
