@@ -649,6 +649,20 @@ static bool memory_known(const report *r, const row *g)
     return x && x->gamma_eff > 0;
 }
 
+/* The last window of positions in which the error of this row was measured, or NULL. */
+static const row *last_window(const report *r, const row *g)
+{
+    const row *last = NULL;
+    for (size_t i = 0; i < r->summary.n; i++) {
+        const row *x = &r->summary.row[i];
+        if (measured(x) && x->from > 1 && x->from < x->to && (!last || x->to > last->to) &&
+            same(x->kind, g->kind) && same(x->quantity, g->quantity) && same(x->profile, g->profile) &&
+            same(x->population, g->population))
+            last = x;
+    }
+    return last;
+}
+
 /* One clause: does the error of this row compound? */
 static void say_growth(const report *r, const row *g, FILE *f)
 {
@@ -668,6 +682,10 @@ static void say_growth(const report *r, const row *g, FILE *f)
         fprintf(f, "%s",
                 memory_known(r, g) ? ", and no plateau was reached in the lengths measured"
                                    : "; the memory is not known, so that no plateau can be told");
+    const row *x = plateau ? NULL : last_window(r, g);
+    if (x)
+        fprintf(f, "; at positions %s to %s it is %s, n = %s", count(x->from).s, count(x->to).s,
+                span(x->median, x->lo, x->hi).s, count(x->n).s);
 }
 
 /* The storage profile that tells the growth of a population: the first with a slope and plateau, else with
@@ -1093,7 +1111,9 @@ static void section_results(const report *r)
     put(r, "## Errors at the largest length\n\n"
            "Relative L2 error, median [95 %% interval]. “Exactly 0” is a difference of zero, not a rounded "
            "one; “below "
-           "reference” is an error that the reference cannot tell from zero. bits = −log2 of the total.\n\n");
+           "reference” is an error that the reference cannot tell from zero. All positions are pooled, so "
+           "that where the signal fades (needle keys) the early ones decide; the figures against position "
+           "show the late ones. bits = −log2 of the total.\n\n");
     for (size_t p = 0; p < r->populations.n; p++) {
         const char *population = r->populations.name[p];
         const row *x = NULL;

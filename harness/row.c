@@ -111,7 +111,7 @@ int gdn_row_csv(const gdn_row *row, char *out, size_t size)
         case GDN_COLUMN_REAL: {
             double x = *(const double *)(const void *)field;
             if (!isnan(x))
-                put(out, size, &n, "%.17g", x);
+                put(out, size, &n, "%.17g", x + 0.0); /* -0 is 0, as SQLite keeps it */
             break;
         }
         }

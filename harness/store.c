@@ -260,7 +260,14 @@ gdn_status gdn_store_commit(gdn_store *s, const gdn_task_record *record, const g
         status = execute(s, "BEGIN IMMEDIATE", "write to the store", err);
     if (status)
         return status;
-    status = insert_all(s, record, sum, rows, n, err);
+    bool found = false;
+    status = gdn_store_has(s, record->task, &found, err);
+    if (!status && found)
+        status = gdn_fail(err, GDN_BAD_INPUT,
+                          "%s: another gdnprec has written task %s in the meantime; run again to go on",
+                          s->path, record->task);
+    if (!status)
+        status = insert_all(s, record, sum, rows, n, err);
     if (!status)
         status = execute(s, "COMMIT", "commit to the store", err);
     if (status)

@@ -22,6 +22,12 @@ GDN_INLINE float gdn_op_round(gdn_format_id op, double x)
     return op == GDN_FP32 ? (float)x : (float)gdn_round(&gdn_formats[op], x);
 }
 
+/* x, a NaN without its payload. */
+GDN_INLINE float gdn_plain_nan(float x)
+{
+    return x != x ? __builtin_nanf("") : x;
+}
+
 /* sum of x_i^2 over a row; x: [n]. */
 GDN_INLINE float gdn_row_squares(gdn_format_id op, const float *x, int n)
 {
@@ -55,6 +61,8 @@ GDN_INLINE void gdn_l2_norm(const gdn_recipe *recipe, const float *x, int n, dou
     if (scale != 1)
         for (i = 0; i < n; i++)
             out[i] = gdn_op_round(op, (double)out[i] * factor);
+    for (i = 0; i < n; i++)
+        out[i] = gdn_plain_nan(out[i]);
     for (; i % 16; i++)
         out[i] = 0;
 }

@@ -6,6 +6,7 @@
 
 #include "base/simd.h"
 #include "kernels/gate.h"
+#include "kernels/norm.h"
 
 /* Tokens that pass through the scratch at a time: k^ and q^ of 32 tokens at d_k = 128 are 32 KiB, half an L1
  * and L2. */
@@ -85,7 +86,7 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
             for (int j = 0; j < shape.dv; j++) {
                 size_t at = ((size_t)h * (size_t)shape.dk + (size_t)i) * (size_t)shape.dv + (size_t)j;
                 e->state[state_index(e, h, i, j)] =
-                    (float)gdn_round(&gdn_formats[recipe->state], setup->state0[at]);
+                    gdn_plain_nan((float)gdn_round(&gdn_formats[recipe->state], setup->state0[at]));
             }
     }
     return GDN_OK;
@@ -100,14 +101,14 @@ static void gates(engine *e, const gdn_block *in, const gdn_outputs *out, int h,
         size_t at = (size_t)h * (size_t)in->tokens + (size_t)(t + x);
         gdn_gate gate = in->g ? gdn_gate_given(recipe, p->alpha, in->g[at])
                               : gdn_gate_token(recipe, p->alpha, e->rate[h], p->dt_bias[h], in->a[at]);
-        e->alpha[x] = (float)gate.alpha;
+        e->alpha[x] = gdn_plain_nan((float)gate.alpha);
         if (out->g)
             out->g[at] = gate.g;
         if (out->alpha)
             out->alpha[at] = gate.alpha;
         if (e->s.recurrence)
-            e->beta[x] = (float)(in->beta ? gdn_round(&gdn_formats[recipe->beta], in->beta[at])
-                                          : gdn_gate_beta(recipe, in->b[at]));
+            e->beta[x] = gdn_plain_nan((float)(in->beta ? gdn_round(&gdn_formats[recipe->beta], in->beta[at])
+                                                        : gdn_gate_beta(recipe, in->b[at])));
     }
 }
 

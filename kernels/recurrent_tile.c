@@ -19,21 +19,20 @@ enum { ARITH_FP32, ARITH_BF16 };
 enum { TILE = GDN_RECURRENT_TILE };
 enum { STORE_NONE, STORE_BF16, STORE_BF16_STOCHASTIC, STORE_ANY, STORE_ANY_STOCHASTIC };
 
-/* Floats rounded to bf16, nearest-even; NaN stays NaN. */
+/*
+ * Floats rounded to bf16, nearest-even. The carry of a NaN's low bits could run into its sign; a NaN that
+ * arithmetic made has none, and those that come in are replaced by such a one (gdn_plain_nan).
+ */
 GDN_INLINE gdn_vf round_bf16(gdn_vf x)
 {
-    gdn_vu u = (gdn_vu)x, nan = (gdn_vu)(x != x);
-    gdn_vu r = (u + 0x7fffu + ((u >> 16) & 1u)) & 0xffff0000u;
-    return (gdn_vf)((r & ~nan) | ((u | 0x400000u) & 0xffff0000u & nan));
+    gdn_vu u = (gdn_vu)x;
+    return (gdn_vf)((u + 0x7fffu + ((u >> 16) & 1u)) & 0xffff0000u);
 }
 
-/* Floats rounded to bf16, up when the sixteen discarded bits plus r overflow. Infinity and NaN stay. */
+/* Floats rounded to bf16, up when the sixteen discarded bits plus r overflow. Infinity and NaN have none. */
 GDN_INLINE gdn_vf round_bf16_stochastic(gdn_vf x, gdn_vu r)
 {
-    gdn_vu u = (gdn_vu)x, special = (gdn_vu)((u & 0x7f800000u) == 0x7f800000u),
-           low = (gdn_vu)((u & 0xffffu) != 0);
-    gdn_vu up = (u + r) & 0xffff0000u;
-    return (gdn_vf)((up & ~special) | ((u | (low & 0x400000u)) & 0xffff0000u & special));
+    return (gdn_vf)(((gdn_vu)x + r) & 0xffff0000u);
 }
 
 GDN_INLINE gdn_vf rnd(int arith, gdn_vf x)
@@ -217,7 +216,7 @@ static void pad_values(const gdn_recurrent_head *c, float *out, int ld)
 {
     for (int t = 0; t < c->n; t++)
         for (int j = 0; j < ld; j++)
-            out[t * ld + j] = j < c->dv ? c->v[(size_t)t * (size_t)c->dv + (size_t)j] : 0;
+            out[t * ld + j] = j < c->dv ? gdn_plain_nan(c->v[(size_t)t * (size_t)c->dv + (size_t)j]) : 0;
 }
 
 void GDN_ISA_NAME(gdn_recurrent_head)(const gdn_recurrent_head *c)

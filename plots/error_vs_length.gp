@@ -63,6 +63,10 @@ stats $D using ($5 > 0 ? note(code($1, $2, $3), $4, $5) + range($3, $5) + popula
     0) nooutput
 stats $D using ($8 > 0 && $4 >= 4 ? range($3, $8) : 0) nooutput
 
+fewer = 0
+note_fewer(p, n) = (fewer = fewer || n < COUNT[p], 0)
+stats $D using ($5 > 0 ? note_fewer($1, $10) : 0) nooutput
+
 close(a, b, tolerance) = abs(log(a / b)) <= tolerance
 same_storage(a, b) = close(END[a], END[b], 1e-6) && close(START[a], START[b], 1e-6) && close(MIDDLE[a], \
     MIDDLE[b], 1e-6)
@@ -116,7 +120,8 @@ headline = 'Relative L2 error of the '.what.' against position'
 remark = 'Colour: median over heads and seeds, band: its 95 % bootstrap interval. Black dashes: predicted before the run. '.\
     (yardstick ? 'Thick grey: arithmetic error of bf16-io, for scale. ' : '').\
     'u: unit roundoff of bf16. c u: one typical rounding to bf16 (0.17 %). 1/γ_{eff}: memory of the median head, in tokens. '.\
-    '“+k”: k more profiles share the curve. Arrow: beyond the axis.'
+    '“+k”: k more profiles share the curve. '.(fewer ? '×: heads are missing there, whose truth is zero or '.\
+    'whose result is not finite. ' : '').'Arrow: beyond the axis.'
 eval head
 
 # ---- Labels at the ends of curves, moved apart ----
@@ -205,6 +210,8 @@ do for [p = 1:populations] { do for [k = 1:2] {
                  0.5 notitle, \
          for [a = 1:m] $D using ($1 == p && $2 == WHO[a] && $3 == k && $8 > 0 ? $4 : NaN):8 \
              with lines linecolor rgb '#000000' linewidth 0.9 dashtype dash_predicted notitle, \
+         for [a = 1:m] $D using ($1 == p && $2 == WHO[a] && $3 == k && $5 > 0 && $10 < COUNT[p] ? $4 : NaN):5 \
+             with points linecolor rgb '#000000' linewidth 0.8 pointtype 2 pointsize 0.45 notitle, \
          $D using (show_yardstick && $1 == p && $2 == yardstick && $3 == 2 ? $4 : NaN):5 with lines \
              linecolor rgb GREY linewidth 2.5 notitle, \
          NaN notitle

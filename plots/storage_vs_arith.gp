@@ -46,12 +46,10 @@ LIMIT = 10.0   # the axis goes no farther
 lowest = 1e300; highest = 0.0; any_over = 0; any_zero = 0; any_below = 0; any_infinite = 0
 array COUNT[256]
 do for [i = 1:256] { COUNT[i] = 0 }
-note(p, m, n, f) = (lowest = f == 0 ? min(lowest, m) : lowest, highest = f == 0 ? max(highest, m) : \
-    highest, any_zero = any_zero || f == 1, \
-                    any_over = any_over || (f == 0 && m > LIMIT), \
-                    any_below = any_below || f == 2, any_infinite = any_infinite || f == 3, COUNT[p] = \
-                        max(COUNT[p], n), 0)
-stats $D using (note($1, $4, $7, $8)) nooutput
+note(p, m, hi, n, f) = (lowest = f == 0 ? min(lowest, m) : lowest, highest = f == 0 ? max(highest, hi) : highest, \
+    any_zero = any_zero || f == 1, any_over = any_over || (f == 0 && hi > LIMIT), any_below = any_below || f == 2, \
+    any_infinite = any_infinite || f == 3, COUNT[p] = max(COUNT[p], n), 0)
+stats $D using (note($1, $4, $6, $7, $8)) nooutput
 if (highest == 0) { lowest = 1e-4; highest = 1e-2 }
 
 # ---- Layout: the axis runs from low to high, strips of 1.3 decades at its edges ----

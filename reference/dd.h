@@ -100,9 +100,9 @@ GDN_DD_FUNCTION double gdn_dd_lookup(const double *table, uint64_t i)
 #if !defined(__CUDACC__)
 
 /*
- * The widest register of the instruction set that this file is compiled for. gdn_vd of base/simd.h gives the
- * same bits, but gcc 12 keeps a vector wider than a register in memory: with it the double-double tile
- * took 5.7 ns per element on AVX2, with this 2.8.
+ * The widest register of the instruction set that this file is compiled for. Vectors of eight doubles
+ * everywhere would give the same bits, but gcc 12 keeps a vector wider than a register in memory: with them
+ * the tile took 5.7 ns per state element and token on AVX2, with these 2.8.
  */
 #if defined(__AVX512F__)
 enum { GDN_LANES = 8 };

@@ -195,9 +195,11 @@ static result model_run(const problem *p, const gdn_recipe *r)
         for (int t = 0; t < p->tokens; t++) {
             size_t at = (size_t)h * (size_t)p->tokens + (size_t)t, row = at * (size_t)dv;
             double arg = op(r, p->a[at] + op(r, p->dt_bias[h]));
-            x.g[at] = op(r, -rate * gdn_gate_softplus(r->softplus, &gdn_formats[r->op], arg));
+            double softplus = gdn_gate_softplus(r->softplus, &gdn_formats[r->op], arg);
+            x.g[at] = p->g ? p->g[at] : op(r, -rate * softplus);
             x.alpha[at] = op(r, gdn_exp(x.g[at]));
-            double beta = gdn_round(&gdn_formats[r->beta], op(r, gdn_sigmoid(p->b[at])));
+            double beta = p->beta ? p->beta[at] : op(r, gdn_sigmoid(p->b[at]));
+            beta = gdn_round(&gdn_formats[r->beta], beta);
             model_l2_norm(r, p->k + at * (size_t)dk, dk, 1, k);
             model_l2_norm(r, p->q + at * (size_t)dk, dk, 1 / sqrt(dk), q);
             for (int j = 0; j < dv; j++) {
@@ -210,6 +212,19 @@ static result model_run(const problem *p, const gdn_recipe *r)
     return x;
 }
 
+/* g and beta given, as fp32 numbers that no narrower format holds. */
+static void give_gates(problem *p)
+{
+    size_t n = gdn_problem_rows(p);
+    uint64_t seed = 50;
+    p->g = gdn_test_alloc(n, sizeof *p->g);
+    p->beta = gdn_test_alloc(n, sizeof *p->beta);
+    for (size_t i = 0; i < n; i++) {
+        p->g[i] = (float)gdn_test_uniform(&seed, -1, 0);
+        p->beta[i] = (float)gdn_test_uniform(&seed, 0, 1);
+    }
+}
+
 /* Engine and model agree to the bit: every recipe, every shape, also where positions and seeds pass 32 bits.
  */
 START_TEST(bits_of_the_model)
@@ -219,6 +234,8 @@ START_TEST(bits_of_the_model)
         problem p = gdn_problem_new(shape_at(i, 1 + i % 2), i % 3 == 0 ? 33 : 5, (uint64_t)i);
         p.origin = i % 4 < 2 ? 0 : GDN_MAX_LENGTH - 50;
         p.seed |= i % 2 ? 0xfedcba9800000000 : 0;
+        if (i % 5 == 1)
+            give_gates(&p);
         for (int r = 0; r < recipe_count; r++) {
             result x = run(&p, &recipes[r]), want = model_run(&p, &recipes[r]);
             check_results(&p, &recipes[r], &x, &want, "engine against model");
