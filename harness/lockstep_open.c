@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lockstep_open -- which engines a task needs, and their memory; see lockstep.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/lockstep.h"
+#include "kernels/recurrent.h"
+
+static size_t heads_of(const gdn_lockstep *l)
+{
+    return (size_t)l->source->shape.heads;
+}
+
+/* ---- traces ---- */
+
+static gdn_status trace_open(const gdn_lockstep *l, gdn_trace *t, int heads, int columns, bool pairs,
+                             gdn_error *err)
+{
+    size_t H = (size_t)heads, n = H * (size_t)l->block, m = l->recurrence ? n * (size_t)columns : 0;
+    size_t state = l->recurrence ? H * (size_t)l->source->shape.dk * (size_t)columns : 0;
+    struct {
+        double **p;
+        size_t n;
+        bool wanted;
+    } want[] = {{&t->g, n, true},
+                {&t->alpha, n, true},
+                {&t->decay, n, true},
+                {&t->o, m, l->recurrence},
+                {&t->y, m, l->wanted[GDN_Q_Y]},
+                {&t->ms, n, l->wanted[GDN_Q_Y]},
+                {&t->state, state, l->wanted[GDN_Q_STATE]},
+                {&t->g_lo, n, pairs},
+                {&t->alpha_lo, n, pairs},
+                {&t->decay_lo, n, true},
+                {&t->o_lo, m, pairs && l->recurrence},
+                {&t->y_lo, m, pairs && l->wanted[GDN_Q_Y]},
+                {&t->ms_lo, n, pairs && l->wanted[GDN_Q_Y]},
+                {&t->state_lo, state, pairs && l->wanted[GDN_Q_STATE]}};
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
+        if (want[i].wanted && !(*want[i].p = gdn_calloc(want[i].n, sizeof(double))))
+            return gdn_no_memory(err, "a block of outputs");
+    if (!(t->product = gdn_calloc(H, sizeof *t->product)))
+        return gdn_no_memory(err, "a block of outputs");
+    for (size_t h = 0; h < H; h++)
+        t->product[h] = gdn_product_one;
+    return GDN_OK;
+}
+
+static void trace_close(gdn_trace *t)
+{
+    double *all[] = {t->g,    t->alpha,    t->decay,    t->o,    t->y,    t->ms,    t->state,
+                     t->g_lo, t->alpha_lo, t->decay_lo, t->o_lo, t->y_lo, t->ms_lo, t->state_lo};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        free(all[i]);
+    free(t->product);
+}
+
+/* ---- sets, subjects, columns ---- */
+
+/* Stored parameters of a profile, as a new set at the end of the list; returns its index, or that of an equal
+ * one. */
+static int stored_set(gdn_lockstep *l, const gdn_profile *p)
+{
+    const gdn_source *s = l->source;
+    size_t H = heads_of(l), dv = (size_t)s->shape.dv;
+    gdn_set *set = &l->set[l->sets];
+    for (size_t h = 0; h < H; h++) {
+        set->decay[h] = p ? gdn_profile_decay(p, s->a_log[h]) : s->a_log[h];
+        set->dt_bias[h] = p ? gdn_profile_dt_bias(p, s->dt_bias[h]) : s->dt_bias[h];
+    }
+    for (size_t j = 0; j < dv; j++)
+        set->norm_weight[j] = p ? gdn_profile_norm_weight(p, s->norm_weight[j]) : s->norm_weight[j];
+    set->params =
+        (gdn_params){p && p->store_a, set->decay, set->dt_bias, set->norm_weight, p ? p->alpha : GDN_FP64};
+    for (int i = 0; i < l->sets; i++) {
+        const gdn_set *o = &l->set[i];
+        if (o->params.decay_is_a == set->params.decay_is_a && o->params.alpha == set->params.alpha &&
+            memcmp(o->decay, set->decay, H * sizeof *o->decay) == 0 &&
+            memcmp(o->dt_bias, set->dt_bias, H * sizeof *o->dt_bias) == 0 &&
+            memcmp(o->norm_weight, set->norm_weight, dv * sizeof *o->norm_weight) == 0)
+            return i;
+    }
+    return l->sets++;
+}
+
+/* Sets and subjects: which profile runs on which parameters. */
+static gdn_status choose(gdn_lockstep *l, const gdn_task *task, gdn_error *err)
+{
+    const gdn_population *p = l->source->population;
+    char **names = p->profiles ? p->profiles : l->e->file->profiles;
+    int n = (int)(p->profiles ? p->profiles_count : l->e->file->profiles_count);
+    size_t H = heads_of(l), dv = (size_t)l->source->shape.dv;
+    (void)task;
+    l->set =
+        gdn_calloc((size_t)n + 3, sizeof *l->set); /* the true one, one a profile, a trial, an end mark */
+    l->subject = gdn_calloc((size_t)(n + l->source->recorded_count), sizeof *l->subject);
+    if (!l->set || !l->subject)
+        return gdn_no_memory(err, "profiles");
+    for (int i = 0; i < n + 2; i++) {
+        gdn_set *s = &l->set[i];
+        s->decay = gdn_calloc(H, sizeof(double));
+        s->dt_bias = gdn_calloc(H, sizeof(double));
+        s->norm_weight = gdn_calloc(dv, sizeof(double));
+        if (!s->decay || !s->dt_bias || !s->norm_weight)
+            return gdn_no_memory(err, "stored parameters");
+    }
+    if (l->source->has_parameters) {
+        stored_set(l, NULL);
+    } else {
+        memcpy(l->set[0].norm_weight, l->source->norm_weight, dv * sizeof(double));
+        l->set[0].params = (gdn_params){.norm_weight = l->set[0].norm_weight, .alpha = GDN_FP64};
+        l->sets = 1;
+    }
+    for (int i = 0; i < n; i++) {
+        gdn_subject *s = &l->subject[l->subjects++];
+        s->profile = &l->e->profiles[gdn_experiment_profile(l->e, names[i])];
+        s->own = *s->profile;
+        s->engine = &gdn_recurrent_engine;
+        s->set = l->source->has_parameters ? stored_set(l, s->profile) : 0;
+    }
+    for (int i = 0; i < l->source->recorded_count; i++)
+        l->subject[l->subjects++] =
+            (gdn_subject){.recorded = &l->source->recorded[i], .engine = &gdn_recorded_engine, .set = 0};
+    return GDN_OK;
+}
+
+/* Which columns are checked and witnessed; all of them where the run is short. */
+static gdn_status choose_columns(gdn_lockstep *l, gdn_error *err)
+{
+    int dv = l->source->shape.dv, n = l->e->check_columns;
+    bool all = l->plan.last <= GDN_CERTIFY_ALL && l->ladder->engine[GDN_WITNESS];
+    l->nchecked = all || n > dv ? dv : n;
+    l->nwitnessed = all ? dv : 1;
+    l->checked = gdn_calloc((size_t)l->nchecked, sizeof *l->checked);
+    l->witnessed = gdn_calloc((size_t)l->nwitnessed, sizeof *l->witnessed);
+    l->witness_index = gdn_calloc((size_t)l->nwitnessed, sizeof *l->witness_index);
+    if (!l->checked || !l->witnessed || !l->witness_index)
+        return gdn_no_memory(err, "columns");
+    gdn_certify_columns(dv, l->nchecked, l->checked);
+    for (int j = 0; j < l->nwitnessed; j++) {
+        l->witness_index[j] = all ? j : (int)(l->source->seed % (uint64_t)l->nchecked);
+        l->witnessed[j] = l->checked[l->witness_index[j]];
+    }
+    return GDN_OK;
+}
+
+/* The engines of one set; the witness watches the true set only, over one head unless the run is short. */
+static gdn_status open_levels(gdn_lockstep *l, int s, gdn_error *err)
+{
+    gdn_set *set = &l->set[s];
+    const gdn_source *source = l->source;
+    int H = source->shape.heads;
+    bool all = l->nwitnessed == source->shape.dv && l->plan.last <= GDN_CERTIFY_ALL;
+    gdn_status status = GDN_OK;
+    for (int i = 0; i < GDN_LEVELS && !status; i++) {
+        gdn_level *level = &set->level[i];
+        const gdn_engine *engine = l->ladder->engine[i];
+        if (!engine || (i == GDN_WITNESS && s > 0))
+            continue;
+        *level = (gdn_level){.engine = engine, .ncolumns = source->shape.dv, .heads = H};
+        if (i == GDN_CHECK) {
+            level->columns = l->checked;
+            level->ncolumns = l->nchecked;
+        } else if (i == GDN_WITNESS) {
+            level->columns = l->witnessed;
+            level->ncolumns = l->nwitnessed;
+            level->head = all ? 0 : (int)(source->seed % (uint64_t)H);
+            level->heads = all ? H : 1;
+        }
+        gdn_setup setup = {.shape = {level->heads, source->shape.dk, source->shape.dv},
+                           .params = set->params,
+                           .columns = level->columns,
+                           .ncolumns = level->ncolumns,
+                           .recurrence = l->recurrence,
+                           .precision = l->ladder->engine[GDN_WITNESS] || i == GDN_BASE
+                                            ? l->e->precision
+                                            : l->e->check_precision};
+        if (setup.params.decay) {
+            setup.params.decay += level->head;
+            setup.params.dt_bias += level->head;
+        }
+        status = engine->open(&level->self, &setup, err);
+        if (!status)
+            status = trace_open(l, &level->trace, level->heads, level->ncolumns, engine->pairs, err);
+    }
+    return status;
+}
+
+static gdn_status open_engines(gdn_lockstep *l, gdn_error *err)
+{
+    const gdn_source *s = l->source;
+    gdn_status status = trace_open(l, &l->trace, s->shape.heads, s->shape.dv, false, err);
+    for (int i = 0; i < l->sets && !status; i++)
+        status = open_levels(l, i, err);
+    for (int p = 0; p < l->subjects && !status; p++) {
+        gdn_subject *sub = &l->subject[p];
+        gdn_setup setup = {.shape = s->shape,
+                           .params = l->set[sub->set].params,
+                           .recurrence = l->recurrence,
+                           .seed = s->seed,
+                           .recipe =
+                               sub->recorded ? (const void *)sub->recorded : (const void *)&sub->own.recipe};
+        if (!s->has_parameters && sub->profile)
+            setup.params.alpha = sub->profile->alpha;
+        status = sub->engine->open(&sub->self, &setup, err);
+    }
+    return status;
+}
+
+static void wanted(gdn_lockstep *l)
+{
+    const gdn_population *p = l->source->population;
+    const gdn_quantity *q = p->quantities ? p->quantities : l->e->file->quantities;
+    unsigned n = p->quantities ? p->quantities_count : l->e->file->quantities_count;
+    for (unsigned i = 0; i < n; i++)
+        l->reported[q[i]] = true;
+    for (int i = 0; i < GDN_QUANTITIES && n == 0; i++)
+        l->reported[i] = true;
+    l->reported[GDN_Q_Y] &= l->source->has_z;
+    memcpy(l->wanted, l->reported, sizeof l->wanted);
+    l->wanted[GDN_Q_O] |= l->wanted[GDN_Q_Y]; /* the uncertainty of y rests on that of o */
+    l->recurrence = l->wanted[GDN_Q_STATE] || l->wanted[GDN_Q_O] || l->wanted[GDN_Q_Y];
+}
+
+gdn_status gdn_lockstep_open(const gdn_task *task, gdn_lockstep **out, gdn_error *err)
+{
+    gdn_lockstep *l = *out = gdn_calloc(1, sizeof *l);
+    if (!l)
+        return gdn_no_memory(err, "a task");
+    l->e = task->experiment;
+    l->ladder = &gdn_ladders[l->e->ladder];
+    gdn_status status = gdn_source_open(l->e, task->population, task->seed, task->block, &l->source, err);
+    if (!status)
+        status = gdn_plan_make(l->source->lengths, l->source->length_count, &l->plan, err);
+    if (!status) {
+        l->block = l->plan.last < task->block ? (int)l->plan.last : task->block;
+        wanted(l);
+        status = choose(l, task, err);
+    }
+    if (!status)
+        status = choose_columns(l, err);
+    if (!status)
+        status = open_engines(l, err);
+    if (!status) {
+        size_t H = heads_of(l), segments = (size_t)l->plan.segments;
+        size_t rows = (size_t)gdn_subject_series(l, l->subjects, 0) * H * GDN_QUANTITIES;
+        l->slots = l->plan.segments > l->plan.samples ? l->plan.segments : l->plan.samples;
+        l->open = gdn_calloc(rows, sizeof *l->open);
+        l->closed = gdn_calloc(rows * (size_t)l->slots, sizeof *l->closed);
+        l->abs_g = gdn_calloc(H * segments, sizeof(double));
+        l->beta = gdn_calloc(H * segments, sizeof(double));
+        l->beta2 = gdn_calloc(H * segments, sizeof(double));
+        l->scale = gdn_calloc(H, sizeof *l->scale);
+        if (!l->open || !l->closed || !l->abs_g || !l->beta || !l->beta2 || !l->scale)
+            status = gdn_no_memory(err, "the sums of a task");
+    }
+    if (status) {
+        gdn_lockstep_close(l);
+        *out = NULL;
+    }
+    return status;
+}
+
+void gdn_lockstep_close(gdn_lockstep *l)
+{
+    if (!l)
+        return;
+    for (int p = 0; p < l->subjects; p++)
+        l->subject[p].engine->close(l->subject[p].self);
+    for (int i = 0; l->set && l->set[i].decay; i++) {
+        gdn_set *s = &l->set[i];
+        for (int level = 0; level < GDN_LEVELS; level++) {
+            if (s->level[level].engine)
+                s->level[level].engine->close(s->level[level].self);
+            trace_close(&s->level[level].trace);
+        }
+        free(s->decay);
+        free(s->dt_bias);
+        free(s->norm_weight);
+    }
+    trace_close(&l->trace);
+    gdn_source_close(l->source);
+    void *all[] = {l->set,    l->subject, l->checked, l->witnessed, l->witness_index, l->open,
+                   l->closed, l->abs_g,   l->beta,    l->beta2,     l->scale};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        free(all[i]);
+    free(l);
+}
