@@ -21,12 +21,45 @@ static gdn_status cell_line(void *context, const gdn_row *row, gdn_error *err)
     return GDN_OK;
 }
 
-static gdn_status cells(gdn_store *store, FILE *f, const char *const *ids, int n, gdn_error *err)
+static void put_header(FILE *f)
 {
     char header[2048];
     gdn_row_csv_header(header, sizeof header);
     fprintf(f, "%s\n", header);
+}
+
+static gdn_status cells(gdn_store *store, FILE *f, const char *const *ids, int n, gdn_error *err)
+{
+    put_header(f);
     return gdn_store_rows(store, ids, n, "cell < 0, cell", cell_line, f, err); /* ids sort as unsigned */
+}
+
+/* ---- last.csv ---- */
+
+/* Rows of the longest length of each population, which come first in its order. */
+typedef struct last {
+    FILE *f;
+    char population[128];
+    int64_t length;
+} last;
+
+static gdn_status last_line(void *context, const gdn_row *row, gdn_error *err)
+{
+    last *l = context;
+    if (strcmp(l->population, row->population) != 0) {
+        snprintf(l->population, sizeof l->population, "%s", row->population);
+        l->length = row->length;
+    }
+    bool state = strcmp(row->quantity, gdn_quantity_names[GDN_Q_STATE]) == 0;
+    bool whole = state ? row->from == row->to : row->from == 1;
+    return whole && row->length == l->length ? cell_line(l->f, row, err) : GDN_OK;
+}
+
+static gdn_status lasts(gdn_store *store, FILE *f, const char *const *ids, int n, gdn_error *err)
+{
+    last l = {.f = f};
+    put_header(f);
+    return gdn_store_rows(store, ids, n, "population, length DESC, cell < 0, cell", last_line, &l, err);
 }
 
 /* ---- tasks.csv ---- */
@@ -211,10 +244,10 @@ static gdn_status growth_flush(growth *g, gdn_error *err)
 {
     gdn_status status = growth_head(g, err);
     if (!status && (g->slope.n || g->plateau.n)) {
-        fprintf(g->f, "%s,%zu", g->key, g->slope.n > g->plateau.n ? g->slope.n : g->plateau.n);
+        fprintf(g->f, "%s,%zu", g->key, g->slope.n);
         put_interval(g->f, &g->slope);
         put_interval(g->f, &g->plateau);
-        fprintf(g->f, "\n");
+        fprintf(g->f, ",%zu\n", g->plateau.n);
     }
     g->slope.n = g->plateau.n = 0;
     return status;
@@ -253,7 +286,7 @@ static gdn_status grow(gdn_store *store, FILE *f, const char *const *ids, int n,
     growth g = {.f = f};
     fprintf(f,
             "profile,recipe,mode,population,keys,quantity,kind,n,slope,slope_lo,slope_hi,plateau,plateau_lo,"
-            "plateau_hi\n");
+            "plateau_hi,n_plateau\n");
     gdn_status status = gdn_store_rows(
         store, ids, n,
         "population, profile, recipe, mode, keys, quantity, kind, seed, head, \"from\", \"to\"", growth_row,
@@ -270,8 +303,11 @@ gdn_status gdn_export(gdn_store *store, const char *directory, const char *const
     static const struct {
         const char *name;
         gdn_status (*write)(gdn_store *, FILE *, const char *const *, int, gdn_error *);
-    } files[] = {
-        {"cells.csv", cells}, {"summary.csv", summarise}, {"growth.csv", grow}, {"tasks.csv", tasks}};
+    } files[] = {{"cells.csv", cells},
+                 {"last.csv", lasts},
+                 {"summary.csv", summarise},
+                 {"growth.csv", grow},
+                 {"tasks.csv", tasks}};
     gdn_status status = GDN_OK;
     for (size_t i = 0; i < sizeof files / sizeof files[0] && !status; i++) {
         char path[4096];

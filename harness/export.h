@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * export -- what is committed and cited, from the store: cells.csv (every row), summary.csv (medians over
+ * export -- what is committed and cited, from the store: cells.csv (every row), last.csv (those of each
+ * population's longest length, which the figures of single heads are drawn from), summary.csv (medians over
  * heads and seeds), growth.csv (how errors grow with length), tasks.csv (a checksum a task).
  */
 #ifndef GDN_HARNESS_EXPORT_H
@@ -8,7 +9,7 @@
 
 #include "harness/store.h"
 
-/* Write the four files into `directory` for the tasks ids[0..n). */
+/* Write the files into `directory` for the tasks ids[0..n). */
 gdn_status gdn_export(gdn_store *store, const char *directory, const char *const *ids, int n, gdn_error *err);
 
 #endif

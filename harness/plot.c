@@ -48,15 +48,15 @@ const gdn_figure gdn_figures[] = {
     {"bias_vs_magnitude_o", "bias_vs_magnitude", "quantity = 'o'",
      "Signed bias, magnitude and their ratio for the recurrence output o: which errors have a fixed sign per "
      "head",
-     "cells.csv, summary.csv"},
+     "last.csv, summary.csv"},
     {"bias_vs_magnitude_y", "bias_vs_magnitude", "quantity = 'y'",
      "The same for the layer output y, where out_norm has taken common factors away",
-     "cells.csv, summary.csv"},
+     "last.csv, summary.csv"},
     {"gate_sawtooth", "gate_sawtooth", NULL,
      "Relative error of the gate g of single heads when A_log (or A itself) and dt_bias are stored in bf16, "
      "and the "
      "worst case in each binade",
-     "cells.csv"},
+     "last.csv"},
 };
 const int gdn_figure_count = sizeof gdn_figures / sizeof gdn_figures[0];
 
@@ -305,7 +305,8 @@ static int start(char *const argv[], pid_t *child, int *from)
 /* In what gnuplot said, the line that tells most: the first that is neither blank, an echo, nor a warning. */
 static const char *telling_line(char *said)
 {
-    for (char *line = strtok(said, "\n"); line; line = strtok(NULL, "\n")) {
+    char *rest;
+    for (char *line = strtok_r(said, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         const char *p = line + strspn(line, " \t^");
         if (*p && !strstr(p, "warning:") && (strstr(p, " line ") || !strstr(p, "plot ")))
             return p;
@@ -425,18 +426,34 @@ static void forget(const drawing *d, const gdn_figure *figure)
     }
 }
 
+/* One figure to every kind of file, or a line that says why not. */
+static gdn_status draw_figure(const drawing *d, const gdn_figure *figure, const contents *s, gdn_error *err)
+{
+    gdn_status status = GDN_OK;
+    bool drawn = applies(figure, s);
+    if (drawn)
+        status = draw(d, figure, "svg", &drawn, err);
+    if (drawn && !status)
+        status = draw(d, figure, "pdf", &drawn, err);
+    if (!drawn && !status) {
+        forget(d, figure);
+        fprintf(stderr, "%s: no data for this figure; skipped\n", figure->name);
+    }
+    return status;
+}
+
+/* All figures, side by side on all cores; the first failure in their order is the one that is told. */
 static gdn_status draw_all(const drawing *d, const contents *s, gdn_error *err)
 {
     gdn_status status = GDN_OK;
-    for (int i = 0; i < gdn_figure_count && !status; i++) {
-        bool drawn = applies(&gdn_figures[i], s);
-        if (drawn)
-            status = draw(d, &gdn_figures[i], "svg", &drawn, err);
-        if (drawn && !status)
-            status = draw(d, &gdn_figures[i], "pdf", &drawn, err);
-        if (!drawn && !status) {
-            forget(d, &gdn_figures[i]);
-            fprintf(stderr, "%s: no data for this figure; skipped\n", gdn_figures[i].name);
+#pragma omp parallel for schedule(dynamic, 1) ordered
+    for (int i = 0; i < gdn_figure_count; i++) {
+        gdn_error own = {""};
+        gdn_status drawn = draw_figure(d, &gdn_figures[i], s, &own);
+#pragma omp ordered
+        if (drawn && !status) {
+            status = drawn;
+            *err = own;
         }
     }
     return status;
@@ -451,7 +468,7 @@ gdn_status gdn_plot(const char *results_dir, const char *plots_dir, gdn_error *e
         return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", results_dir);
     gdn_status status = read_contents(results_dir, &s, err);
     if (!status)
-        status = gdn_results_file(results_dir, "cells.csv", err);
+        status = gdn_results_file(results_dir, "last.csv", err);
     if (!status)
         status = provenance(results_dir, &s, &line, err);
     if (!status)

@@ -2,7 +2,7 @@
 #
 # bias_vs_magnitude.gp -- per profile the signed bias <d, ref> / <ref, ref> of the error d, beside its
 # magnitude |d| / |ref|, a tick a head and seed, over positions [1, T] at the largest T; one row of panels per
-# population. Reads cells.csv and summary.csv.
+# population. Reads last.csv and summary.csv.
 #
 #     quantity    default: y where the file has it, else o, else state
 #
@@ -34,7 +34,7 @@ if (populations == 0) { print figure.': no rows of '.quantity.' in '.summary_csv
 stats summary_csv using (note_split(population(text("population")), text("kind"))) nooutput
 @sort_profiles
 set table $D separator comma
-plot cells_csv using \
+plot last_csv using \
     (population(text("population"))):(profile(text("profile"))):(side(population(text("population")), \
         text("kind"))):"rel_l2":"bias" \
     with table if (is_whole(0) && column("to") == LENGTH[max(population(text("population")), 1)] && \
@@ -49,7 +49,7 @@ plot summary_csv using \
                    side(population(text("population")), text("kind")) > 0 && column("n") > 0)
 unset table
 set datafile nocolumnheaders
-if (|$D| == 0) { print figure.': no row of '.quantity.' is fit to draw in '.cells_csv; exit status 2 }
+if (|$D| == 0) { print figure.': no row of '.quantity.' is fit to draw in '.last_csv; exit status 2 }
 
 lowest = 1e300; highest = 0.0; steepest = 0.0; any_zero = 0; any_over = 0
 LIMIT = 10.0   # the axis goes no farther

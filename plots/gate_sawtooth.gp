@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # gate_sawtooth.gp -- relative error of the gate g that storage causes, a mark a head: against A_log where
-# A_log or A is stored in bf16, against dt_bias where dt_bias is. Reads cells.csv.
+# A_log or A is stored in bf16, against dt_bias where dt_bias is. Reads last.csv.
 #
 # Lines: the worst case. Half a unit in the last place of A_log = a is h(a) = 2^(floor(log2|a|) - 8), and g =
 # -exp(A_log) softplus(a + dt_bias) then errs by expm1(h(a)), a staircase of binades; for A itself 2^-8.
@@ -20,19 +20,19 @@ array CELLS[256]
 do for [i = 1:256] { WIDEST[i] = 0; CELLS[i] = 0 }
 widen(p, t) = (CELLS[p] = t > WIDEST[p] ? 0 : CELLS[p], WIDEST[p] = max(WIDEST[p], t), 0)
 set table $G separator comma
-plot cells_csv using (add_population(text("population")) + widen(population(text("population")), \
+plot last_csv using (add_population(text("population")) + widen(population(text("population")), \
     column("to")), \
     population(text("population"))):(add_profile(text("profile")), \
         profile(text("profile"))):"to":"a_log":"dt_bias":(abs(column("bias"))) \
     with table if (is_gate(0))
 unset table
 set datafile nocolumnheaders
-if (populations == 0) { print figure.': no storage error of g in '.cells_csv; exit status 2 }
+if (populations == 0) { print figure.': no storage error of g in '.last_csv; exit status 2 }
 count(p, t, e) = (CELLS[p] = CELLS[p] + (t == WIDEST[p] && e > 0 ? 1 : 0), 0)
 stats $G using (count($1, $3, $6)) nooutput
 shown = 1
 do for [p = 2:populations] { if (CELLS[p] > CELLS[shown]) { shown = p } }
-if (CELLS[shown] == 0) { print figure.': every storage error of g is zero in '.cells_csv; exit status 2 }
+if (CELLS[shown] == 0) { print figure.': every storage error of g is zero in '.last_csv; exit status 2 }
 
 # ---- Which profiles: the two that store A_log or A, the one that stores dt_bias; else the first three with
 # an error ----
@@ -57,7 +57,7 @@ drawn(q) = q > 0 && (q == of_a_log || q == of_a || q == of_dt || q == other_1 ||
 stats $G using ($1 == shown && $3 == WIDEST[shown] && $6 > 0 && drawn($2) ? extremes($4, $5, $6) : 0) nooutput
 most = 0
 do for [q = 1:profiles] { if (drawn(q)) { most = max(most, HEADS[q]) } }
-if (most < 20) { print figure.': fewer than 20 heads have a storage error of g in '.cells_csv; exit status 2 }
+if (most < 20) { print figure.': fewer than 20 heads have a storage error of g in '.last_csv; exit status 2 }
 one_value(low, high) = high - low < 1e-6 * max(abs(low), abs(high)) + 1e-12
 
 # ---- Draw ----

@@ -3,7 +3,7 @@
 # style.gp -- one look for all figures, and the few functions that every script needs.
 #
 # Variables a script may be given:   gnuplot -e "dir='results/quick'; out='x.svg'" plots/error_vs_length.gp
-#     dir         the directory with summary.csv and cells.csv (required)
+#     dir         the directory with summary.csv and last.csv (required)
 #     out         the file to write (default: figure.<term>)
 #     term        svg (default), pdf or png
 #     provenance  one line drawn small at the foot, parts set apart by ' · '
@@ -22,7 +22,7 @@ set datafile columnheaders
 set datafile missing NaN
 
 summary_csv = dir.'/summary.csv'
-cells_csv = dir.'/cells.csv'
+last_csv = dir.'/last.csv'
 
 # ---- Colours, points, lines ----
 

@@ -107,7 +107,7 @@ static void ck_pair_normal(gdn_dd x)
 typedef enum operation { ADD, ADD_LOOSE, ADD_REAL, MUL, MUL_REAL, DIV, RSQRT, OPERATIONS } operation;
 static const char *const operation_names[] = {"add",      "add_loose", "add_real", "mul",
                                               "mul_real", "div",       "rsqrt"};
-static const double operation_bounds[] = {-104.4, -104.4, -105, -103.6, -105, -102.5, -103.8};
+static const double operation_bounds[] = {-104.4, -104.4, -105, -103.6, -105, -102.5, -103.4};
 
 static gdn_dd operate(operation op, gdn_dd a, gdn_dd b, mpfr_t exact, mpfr_t scale)
 {
@@ -154,6 +154,7 @@ static gdn_dd operate(operation op, gdn_dd a, gdn_dd b, mpfr_t exact, mpfr_t sca
 START_TEST(arithmetic_keeps_its_bounds)
 {
     operation op = (operation)_i;
+    seed = (uint64_t)_i + 1;
     mpfr_t exact, scale;
     mpfr_inits2(BITS, exact, scale, (mpfr_ptr)0);
     double worst = -999;
@@ -176,6 +177,7 @@ END_TEST
 
 START_TEST(error_free_transforms_are_exact)
 {
+    seed = 1;
     mpfr_t x, y;
     mpfr_inits2(BITS, x, y, (mpfr_ptr)0);
     for (int i = 0; i < 60000; i++) {
@@ -198,6 +200,7 @@ END_TEST
 
 START_TEST(compensated_sums_keep_their_bound)
 {
+    seed = 1;
     mpfr_t sum, size, t;
     mpfr_inits2(BITS, sum, size, t, (mpfr_ptr)0);
     for (int round = 0; round < 300; round++) {
@@ -277,9 +280,8 @@ static void evaluate_exactly(function f, mpfr_t x, mpfr_t y)
 static void ck_function_at(function f, gdn_dd x, double *worst, double *where)
 {
     mpfr_t a, y;
-    mpfr_init2(a, 2400); /* log1p(exp(-745)) must not lose its argument beside 1 in softplus */
-    mpfr_init2(y, 2400);
-    mpfr_set_prec(y, f == SIGMOID || f == SIGMOID_SHORT ? 1400 : BITS);
+    mpfr_init2(a, BITS);
+    mpfr_init2(y, 3 * BITS); /* 1 + exp(745) keeps its 1 */
     if (f == SIGMOID_SHORT)
         x.lo = 0;
     set_pair(a, x);
@@ -297,6 +299,7 @@ static void ck_function_at(function f, gdn_dd x, double *worst, double *where)
 START_TEST(functions_keep_their_bounds)
 {
     function f = (function)_i;
+    seed = (uint64_t)_i + 1;
     double worst = -999, where = 0;
     for (int i = 0; i < 8000; i++) {
         ck_function_at(f, pair_at(uniform(functions[f].low, functions[f].high)), &worst, &where);

@@ -24,7 +24,7 @@ static const char summary_header[] =
     "hi,max_ulp,"
     "predicted,ratio,ratio_lo,ratio_hi,gamma,gamma_eff,uncertainty,reference,n_below,n_zero,n_nonfinite\n";
 static const char growth_header[] = "profile,recipe,mode,population,keys,quantity,kind,n,slope,slope_lo,"
-                                    "slope_hi,plateau,plateau_lo,plateau_hi\n";
+                                    "slope_hi,plateau,plateau_lo,plateau_hi,n_plateau\n";
 static const char cells_header[] =
     "cell,profile,recipe,mode,population,keys,dk,dv,length,seed,head,a_log,dt_bias,gamma,gamma_eff,quantity,"
     "kind,from,to,rel_l2,"
@@ -59,7 +59,7 @@ static void write_file(const results *r, const char *name, const char *format, .
     ck_assert_int_eq(fclose(f), 0);
 }
 
-/* One line of summary.csv or cells.csv into out; returns the end. */
+/* One line of summary.csv or last.csv into out; returns the end. */
 static char *summary_line(char *out, const results *r, const char *profile, const char *quantity,
                           const char *kind, int from, int to, double x)
 {
@@ -98,9 +98,9 @@ static void write_results(const results *r)
             c = cell_line(c, r, profile, quantity, kind, head, x * (1 + 0.1 * head));
     }
     write_file(r, "summary.csv", "%s%s", summary_header, summary);
-    write_file(r, "cells.csv", "%s%s", cells_header, cells);
+    write_file(r, "last.csv", "%s%s", cells_header, cells);
     write_file(r, "growth.csv",
-               "%sa_log-bf16,fp32,portable,%s,isotropic,o,storage,24,%g,%g,%g,0.0021,0.002,0.0022\n",
+               "%sa_log-bf16,fp32,portable,%s,isotropic,o,storage,24,%g,%g,%g,0.0021,0.002,0.0022,24\n",
                growth_header, r->population, r->slope, r->slope - 0.05, r->slope + 0.05);
     write_file(r, "manifest.json", "%s", manifest);
 }
