@@ -322,6 +322,32 @@ static gdn_status complain(checker *c, const complaint *said)
     return bad(c, path, "%s", text);
 }
 
+/* libcyaml takes "16 bits" for 16: a number must be one to its end. */
+static int number_to_its_end(void *context, const char *path, const char *scalar)
+{
+    checker *c = context;
+    const cyaml_schema_value_t *v = &top;
+    char rest[256], *save = NULL, *end;
+    snprintf(rest, sizeof rest, "%s", path);
+    for (char *part = strtok_r(rest, "/", &save); part; part = strtok_r(NULL, "/", &save))
+        v = step(v, part);
+    if (!v || v->type != CYAML_FLOAT)
+        return 0;
+    strtod(scalar, &end);
+    if (end != scalar && *end == 0)
+        return 0;
+    bad(c, path, "'%s' is not a number; a finite number is allowed", scalar);
+    return 1;
+}
+
+static gdn_status numbers_ok(const gdn_experiment *e, gdn_error *err)
+{
+    checker c = {.e = e, .err = err};
+    err->text[0] = 0;
+    gdn_yaml_scalars(e->text, number_to_its_end, &c);
+    return err->text[0] ? GDN_BAD_INPUT : GDN_OK;
+}
+
 /* ---- validation ---- */
 
 static gdn_status whole(checker *c, const char *path, double x, double lo, double hi)
@@ -672,6 +698,8 @@ gdn_status gdn_experiment_load(const char *path, gdn_experiment **out, gdn_error
                            : gdn_fail(err, GDN_BAD_INPUT, "%s: no experiment in it; it is empty", path);
     if (!status && !e->file)
         status = gdn_fail(err, GDN_BAD_INPUT, "%s: no experiment in it; it is empty", path);
+    if (!status)
+        status = numbers_ok(e, err);
     if (!status &&
         !(e->profiles = gdn_calloc((size_t)gdn_profile_count + e->file->define_count, sizeof *e->profiles)))
         status = gdn_no_memory(err, "profiles");

@@ -131,6 +131,10 @@ int gdn_yaml_line(const char *text, const char *path);
 /* Is the whole path there? */
 bool gdn_yaml_has(const char *text, const char *path);
 
+/* Visit every scalar of the text with its path until visit returns nonzero. */
+typedef int (*gdn_yaml_visit)(void *context, const char *path, const char *scalar);
+void gdn_yaml_scalars(const char *text, gdn_yaml_visit visit, void *context);
+
 /* The line where the text stops being one YAML document, with the reason in out; 0 when it is one, or empty.
  */
 int gdn_yaml_problem(const char *text, char *out, size_t size);

@@ -81,6 +81,50 @@ bool gdn_yaml_has(const char *text, const char *path)
     return whole;
 }
 
+/* Visit the scalars below node; path: where it stands, room for more behind it. */
+static int scalars(yaml_document_t *doc, const yaml_node_t *node, char *path, size_t size,
+                   gdn_yaml_visit visit, void *context)
+{
+    size_t n = strlen(path);
+    int stop = 0;
+    if (node->type == YAML_SCALAR_NODE)
+        return visit(context, path, (const char *)node->data.scalar.value);
+    if (node->type == YAML_SEQUENCE_NODE) {
+        const yaml_node_item_t *first = node->data.sequence.items.start;
+        for (const yaml_node_item_t *i = first; i < node->data.sequence.items.top && !stop; i++) {
+            snprintf(path + n, size - n, "%s%td", n ? "/" : "", i - first);
+            stop = scalars(doc, yaml_document_get_node(doc, *i), path, size, visit, context);
+        }
+    } else if (node->type == YAML_MAPPING_NODE) {
+        const yaml_node_pair_t *first = node->data.mapping.pairs.start;
+        for (const yaml_node_pair_t *i = first; i < node->data.mapping.pairs.top && !stop; i++) {
+            const yaml_node_t *key = yaml_document_get_node(doc, i->key);
+            const char *word = key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "?";
+            snprintf(path + n, size - n, "%s%s", n ? "/" : "", word);
+            stop = scalars(doc, yaml_document_get_node(doc, i->value), path, size, visit, context);
+        }
+    }
+    path[n] = 0;
+    return stop;
+}
+
+void gdn_yaml_scalars(const char *text, gdn_yaml_visit visit, void *context)
+{
+    yaml_parser_t parser;
+    yaml_document_t doc;
+    char path[256] = "";
+    if (!yaml_parser_initialize(&parser))
+        return;
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
+    if (yaml_parser_load(&parser, &doc)) {
+        const yaml_node_t *root = yaml_document_get_root_node(&doc);
+        if (root)
+            scalars(&doc, root, path, sizeof path, visit, context);
+        yaml_document_delete(&doc);
+    }
+    yaml_parser_delete(&parser);
+}
+
 /* Line of a byte offset. */
 static int line_of(const char *text, size_t offset)
 {
@@ -101,12 +145,38 @@ static int parser_problem(const yaml_parser_t *p, const char *text, char *out, s
     return p->error == YAML_READER_ERROR ? line_of(text, p->problem_offset) : (int)p->problem_mark.line + 1;
 }
 
-int gdn_yaml_problem(const char *text, char *out, size_t size)
+/* The line where nesting first goes beyond any experiment's; libyaml's time grows as the square of the depth.
+ */
+static int too_deep(const char *text)
 {
+    enum { DEEPEST = 32 };
     yaml_parser_t parser;
     int line = 0;
     if (!yaml_parser_initialize(&parser))
         return 0;
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
+    for (int depth = 0, more = 1; more && !line;) {
+        yaml_event_t event;
+        if (!yaml_parser_parse(&parser, &event))
+            break;
+        depth += event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT;
+        depth -= event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
+        more = event.type != YAML_STREAM_END_EVENT;
+        line = depth > DEEPEST ? (int)event.start_mark.line + 1 : 0;
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&parser);
+    return line;
+}
+
+int gdn_yaml_problem(const char *text, char *out, size_t size)
+{
+    yaml_parser_t parser;
+    int line = too_deep(text);
+    if (line)
+        snprintf(out, size, "lists and mappings are nested too deeply");
+    if (line || !yaml_parser_initialize(&parser))
+        return line;
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
     for (int documents = 0, more = 1; more && !line; documents++) {
         yaml_document_t doc;
@@ -131,7 +201,7 @@ static int distance(const char *a, const char *b)
 {
     int row[65], n = (int)strlen(b);
     if (strlen(a) > 64 || n > 64)
-        return 64;
+        return 1 << 20;
     for (int j = 0; j <= n; j++)
         row[j] = j;
     for (int i = 1; *a; a++, i++) {

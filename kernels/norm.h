@@ -16,10 +16,19 @@
 #include "kernels/portable.h"
 #include "kernels/recipe.h"
 
-/* x rounded to the format of an operation: fp32 (the cast itself) or bf16. */
+/* A double rounded once to the format of an operation, fp32 or bf16: for functions evaluated in double. */
 GDN_INLINE float gdn_op_round(gdn_format_id op, double x)
 {
     return op == GDN_FP32 ? (float)x : (float)gdn_round(&gdn_formats[op], x);
+}
+
+/*
+ * A float sum or product of values of the format, rounded to it. In bf16 that is the bf16 operation: rounding
+ * first to 24 bits changes nothing, since 24 >= 2 8 + 2.
+ */
+GDN_INLINE float gdn_op(gdn_format_id op, float x)
+{
+    return op == GDN_FP32 ? x : gdn_bf16_to_float(gdn_float_to_bf16(x));
 }
 
 /* x, a NaN without its payload. */
@@ -28,18 +37,26 @@ GDN_INLINE float gdn_plain_nan(float x)
     return x != x ? __builtin_nanf("") : x;
 }
 
-/* sum of x_i^2 over a row; x: [n]. */
+/* s + x^2 in the arithmetic of the recipe. */
+GDN_INLINE float gdn_add_square(gdn_format_id op, float s, float x)
+{
+    return op == GDN_FP32 ? __builtin_fmaf(x, x, s) : gdn_op(op, s + gdn_op(op, x * x));
+}
+
+/* sum of x_i^2 over a row; x: [n]. The eight partials advance side by side: their chains are independent. */
 GDN_INLINE float gdn_row_squares(gdn_format_id op, const float *x, int n)
 {
     float p[8] = {0};
-    for (int i = 0; i < n; i++) {
-        float *s = &p[i / 4 % 8];
-        *s = op == GDN_FP32 ? __builtin_fmaf(x[i], x[i], *s)
-                            : gdn_op_round(op, *s + (double)gdn_op_round(op, (double)x[i] * x[i]));
-    }
+    int i = 0;
+    for (; i + 32 <= n; i += 32)
+        for (int y = 0; y < 4; y++)
+            for (int l = 0; l < 8; l++)
+                p[l] = gdn_add_square(op, p[l], x[i + 4 * l + y]);
+    for (; i < n; i++)
+        p[i / 4 % 8] = gdn_add_square(op, p[i / 4 % 8], x[i]);
     for (int m = 1; m < 8; m *= 2)
-        for (int i = 0; i < 8; i += 2 * m)
-            p[i] = gdn_op_round(op, (double)p[i] + p[i + m]);
+        for (int l = 0; l < 8; l += 2 * m)
+            p[l] = gdn_op(op, p[l] + p[l + m]);
     return p[0];
 }
 
@@ -50,17 +67,17 @@ GDN_INLINE float gdn_row_squares(gdn_format_id op, const float *x, int n)
 GDN_INLINE void gdn_l2_norm(const gdn_recipe *recipe, const float *x, int n, double scale, float *out)
 {
     gdn_format_id op = recipe->op;
-    double sum = gdn_op_round(op, gdn_row_squares(op, x, n) + (double)gdn_op_round(op, GDN_NORM_EPS));
+    float sum = gdn_op(op, gdn_row_squares(op, x, n) + gdn_op_round(op, GDN_NORM_EPS));
     float rstd = gdn_op_round(op, gdn_rsqrt(sum)), factor = gdn_op_round(op, scale);
     int i = 0;
     for (; i < n; i++)
-        out[i] = gdn_op_round(op, (double)x[i] * rstd);
+        out[i] = gdn_op(op, x[i] * rstd);
     if (recipe->qk != op)
         for (i = 0; i < n; i++)
             out[i] = (float)gdn_round(&gdn_formats[recipe->qk], out[i]);
     if (scale != 1)
         for (i = 0; i < n; i++)
-            out[i] = gdn_op_round(op, (double)out[i] * factor);
+            out[i] = gdn_op(op, out[i] * factor);
     for (i = 0; i < n; i++)
         out[i] = gdn_plain_nan(out[i]);
     for (; i % 16; i++)
@@ -88,14 +105,14 @@ GDN_INLINE void gdn_out_norm(const gdn_recipe *recipe, const float *o, const flo
 {
     gdn_format_id op = recipe->op;
     float mean = gdn_op_round(op, gdn_row_squares(op, o, dv) / (double)dv);
-    float rstd = gdn_op_round(op, gdn_rsqrt(gdn_op_round(op, mean + (double)gdn_op_round(op, GDN_NORM_EPS))));
+    float rstd = gdn_op_round(op, gdn_rsqrt(gdn_op(op, mean + gdn_op_round(op, GDN_NORM_EPS))));
     enum { STRIP = 64 };
     for (int from = 0; from < dv; from += STRIP) {
         int n = dv - from < STRIP ? dv - from : STRIP;
         float gate[STRIP], normed[STRIP];
         for (int j = 0; j < n; j++)
-            gate[j] = (float)gdn_sigmoid(z[from + j]);
-        gdn_row_round(op, gate, n);
+            gate[j] =
+                op == GDN_FP32 ? (float)gdn_sigmoid(z[from + j]) : gdn_op_round(op, gdn_sigmoid(z[from + j]));
         for (int j = 0; j < n; j++) {
             gate[j] *= z[from + j];
             normed[j] = o[from + j] * rstd;

@@ -52,7 +52,7 @@ GDN_INLINE gdn_vf muladd(int arith, gdn_vf a, gdn_vf b, gdn_vf c)
  * lane by lane, 32 draws at a time, so that compilers vectorise it; tests hold it to Random123's own.
  */
 GDN_INLINE void random_rows(const gdn_recurrent_head *c, int64_t t, int row0, int tile,
-                            uint32_t out[16][TILE])
+                            uint16_t out[16][TILE])
 {
     enum { DRAWS = 32 };
     uint32_t x0[DRAWS], x1[DRAWS], x2[DRAWS], x3[DRAWS];
@@ -78,24 +78,21 @@ GDN_INLINE void random_rows(const gdn_recurrent_head *c, int64_t t, int row0, in
         key1 += 0xBB67AE85u;
     }
     for (int l = 0; l < DRAWS; l++) {
-        uint32_t *o = out[l / 2] + l % 2 * 8;
         const uint32_t w[4] = {x0[l], x1[l], x2[l], x3[l]};
-        for (int j = 0; j < 4; j++) {
-            o[2 * j] = w[j] & 0xffffu;
-            o[2 * j + 1] = w[j] >> 16;
-        }
+        memcpy(out[l / 2] + l % 2 * 8, w, sizeof w); /* low half first: little-endian, as everything here */
     }
 }
 
 /* The state of a row as it rests until the next token; r: random numbers where rounding is stochastic. */
-GDN_INLINE gdn_vf rest(int store, const gdn_format *f, gdn_vf s, const uint32_t *r)
+GDN_INLINE gdn_vf rest(int store, const gdn_format *f, gdn_vf s, const uint16_t *r)
 {
     gdn_vu random;
     switch (store) {
     case STORE_BF16:
         return round_bf16(s);
     case STORE_BF16_STOCHASTIC:
-        memcpy(&random, r, sizeof random);
+        for (int j = 0; j < GDN_VF; j++)
+            random[j] = r[j];
         return round_bf16_stochastic(s, random);
     case STORE_ANY:
         for (int j = 0; j < GDN_VF; j++)
@@ -128,7 +125,7 @@ GDN_INLINE void tile_advance(int arith, int store, const gdn_recurrent_head *c, 
 {
     const gdn_format *f = &gdn_formats[c->recipe->state];
     bool stochastic = store == STORE_BF16_STOCHASTIC || store == STORE_ANY_STOCHASTIC;
-    uint32_t random[16][TILE];
+    uint16_t random[16][TILE];
     for (int t = 0; t < c->n; t++) {
         const float *k = c->kn + (size_t)t * (size_t)rows, *q = c->qn + (size_t)t * (size_t)rows;
         gdn_vf delta[TILE / GDN_VF], o[TILE / GDN_VF][4];
