@@ -519,8 +519,8 @@ START_TEST(hostile_yaml)
         n += (size_t)sprintf(text + n, "]\n");
     }
     complaint(write_text(text), "a billion laughs");
-    refused("experiment: t\nlengths: &a [*a]\n", 2, "lengths/0: a list is not allowed; a number is");
-    refused("experiment: t\npopulations: &a [*a]\n", 2, "populations/0: a list is not allowed; a mapping is");
+    refused("experiment: t\nlengths: &a [*a]\n", 2, "lengths: No anchor found for alias: 'a'");
+    refused("experiment: t\npopulations: &a [*a]\n", 2, "populations: No anchor found for alias: 'a'");
 }
 END_TEST
 

@@ -299,7 +299,7 @@ START_TEST(bad_input_gets_a_sentence)
     unlink(path);
     ck_assert_int_eq(gdn_report(r.dir, NULL, &err), GDN_BAD_INPUT);
     expect(err.text, "growth.csv: there is no such file; `gdnprec run` makes it");
-    write_file(&r, "growth.csv", "%sa,b,c,d,e,o,storage,many,1,1,1,,,\n", growth_header);
+    write_file(&r, "growth.csv", "%sa,b,c,d,e,o,storage,many,1,1,1,,,,\n", growth_header);
     ck_assert_int_eq(gdn_report(r.dir, NULL, &err), GDN_BAD_INPUT);
     expect(err.text, "growth.csv: line 2: the field \"n\" is \"many\"");
     remove_results(&r);
