@@ -42,9 +42,9 @@ static const subject subjects[] = {
     {"recurrent bf16", &gdn_recurrent_engine, "bf16", 0, 0, true},
     {"fp64", &gdn_fp64_engine, NULL, 0, 0, true},
     {"dd", &gdn_dd_engine, NULL, 0, 0, true},
-    {"mpfr fast, 113 bits", &gdn_mpfr_fast_engine, NULL, 4, 113, false},
-    {"mpfr literal, 113 bits", &gdn_mpfr_engine, NULL, 4, 113, false},
-    {"mpfr literal, 160 bits", &gdn_mpfr_engine, NULL, 4, 160, false},
+    {"mpfr fast, 113 bits", &gdn_mpfr_fast_engine, NULL, 32, 113, false},
+    {"mpfr literal, 113 bits", &gdn_mpfr_engine, NULL, 32, 113, false},
+    {"mpfr literal, 160 bits", &gdn_mpfr_engine, NULL, 32, 160, false},
 };
 
 enum { SUBJECTS = sizeof subjects / sizeof subjects[0] };
@@ -123,7 +123,7 @@ static gdn_status time_engine(const subject *s, const inputs *in, const gdn_benc
     gdn_outputs out = {.o = in->o, .o_lo = s->engine->pairs ? in->o + TOKENS * D : NULL};
     gdn_status status = s->engine->open(&engine, &setup, err);
     int64_t first = 1;
-    int tokens = s->precision ? 64 : TOKENS;
+    int tokens = s->precision ? 16 : TOKENS;
     for (int r = -1; r < options->repeats && !status; r++) { /* the first warms up */
         long done = 0;
         double start = cpu_seconds(), spent = 0;
@@ -221,7 +221,7 @@ static gdn_status run_all(const gdn_bench_options *options, const inputs *in, js
                 "literal MPFR /");
     for (int i = 0; i < SUBJECTS && !status; i++)
         for (gdn_isa isa = 0; isa < (subjects[i].isas ? GDN_ISAS : 1) && !status; isa++) {
-            if (!gdn_isa_available(isa))
+            if (!gdn_isa_available(isa) || (options->filter && !strstr(subjects[i].name, options->filter)))
                 continue;
             gdn_isa_force(isa);
             status = time_engine(&subjects[i], in, options, &t, err);

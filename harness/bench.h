@@ -16,7 +16,8 @@
 typedef struct gdn_bench_options {
     bool json;
     int repeats;
-    double seconds; /* for each repeat, about */
+    double seconds;     /* for each repeat, about */
+    const char *filter; /* only engines whose name contains it; NULL: all */
 } gdn_bench_options;
 
 gdn_status gdn_bench(const gdn_bench_options *options, FILE *out, gdn_error *err);

@@ -15,6 +15,7 @@ typedef struct arguments {
 static const struct argp_option options[] = {
     {"repeats", 'n', "N", 0, "repeats of each figure (default: 7)", 0},
     {"seconds", 's', "X", 0, "length of a repeat, about (default: 0.05)", 0},
+    {"filter", 'f', "TEXT", 0, "only engines whose name contains TEXT", 0},
     {"json", 'J', 0, 0, "as JSON, with a context block", 0},
     {0},
 };
@@ -31,6 +32,9 @@ static error_t option(int key, char *text, struct argp_state *state)
     case 's':
         a->status = gdn_option_number("--seconds", text, 1e-3, 60, &a->options.seconds, a->err);
         return a->status ? EINVAL : 0;
+    case 'f':
+        a->options.filter = text;
+        return 0;
     case 'J':
         a->options.json = true;
         return 0;

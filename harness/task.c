@@ -12,7 +12,8 @@
 #include "harness/lockstep.h"
 #include "harness/predict.h"
 
-enum { TEXT = 1024 };
+/* Longer than five names of tensors, 400 characters each. */
+enum { TEXT = 2048 };
 
 /* An error below this many uncertainties of its reference is not reported as a number. */
 static const double BELOW = 1000;

@@ -102,7 +102,7 @@ GDN_DD_FUNCTION DD_PAIR DD(div)(DD_PAIR a, DD_PAIR b)
 }
 
 /*
- * 1 / sqrt(x) within 12 u^2 (5.2 found), for 2^-900 < x < 2^900: y = 1 / sqrt(hi) in double, then the series
+ * 1 / sqrt(x) within 12 u^2 (5.4 found), for 2^-900 < x < 2^900: y = 1 / sqrt(hi) in double, then the series
  * 1 / sqrt(x) = y (1 - e)^(-1/2) = y (1 + e / 2 + 3 e^2 / 8 + ...) in e = 1 - x y^2 < 2^-50.
  */
 GDN_DD_FUNCTION DD_PAIR DD(rsqrt)(DD_PAIR x)
