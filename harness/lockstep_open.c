@@ -218,6 +218,7 @@ static void wanted(gdn_lockstep *l)
         l->reported[i] = true;
     l->reported[GDN_Q_Y] &= l->source->has_z;
     memcpy(l->wanted, l->reported, sizeof l->wanted);
+    l->wanted[GDN_Q_G] = true; /* what theory predicts rests on the error of g */
     l->wanted[GDN_Q_O] |= l->wanted[GDN_Q_Y]; /* the uncertainty of y rests on that of o */
     l->recurrence = l->wanted[GDN_Q_STATE] || l->wanted[GDN_Q_O] || l->wanted[GDN_Q_Y];
 }

@@ -151,12 +151,13 @@ gdn_status gdn_source_open(const gdn_experiment *e, int index, uint64_t seed, in
         return gdn_no_memory(err, "a population");
     s->population = &e->file->populations[index];
     s->seed = seed;
-    s->room = room;
     text t = {.n = 0};
     uint64_t digest = 0;
     gdn_status status =
         s->population->file ? gdn_source_open_file(e, s, &digest, err) : open_drawn(e, s, err);
     if (!status) {
+        int64_t last = s->lengths[s->length_count - 1];
+        s->room = room = room < last ? room : (int)last;
         describe(s, &t);
         if (s->population->file)
             gdn_source_file_text(s, digest, t.s + t.n, sizeof t.s - t.n);

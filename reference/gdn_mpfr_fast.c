@@ -157,7 +157,7 @@ static void recurrence(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t 
     {
         mpfr_t t[2];
         mpfr_inits2(e->p, t[0], t[1], (mpfr_ptr)0);
-        mpfr_clear_flags();
+        gdn_mpfr_range();
 #pragma omp for
         for (size_t j = 0; j < m; j++)
             for (int n = 0; n < span; n++)

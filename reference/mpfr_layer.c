@@ -6,6 +6,9 @@
 
 static const mpfr_rnd_t RN = MPFR_RNDN;
 
+/* alpha = exp(g) is 0 below this g: with alphas above e^VANISHED = 2^-3e9 no product of a run leaves the range. */
+static const double VANISHED = -0x1p31;
+
 gdn_status gdn_mpfr_array_new(gdn_mpfr_array *a, size_t n, mpfr_prec_t p, gdn_error *err)
 {
     size_t bytes = mpfr_custom_get_size(p);
@@ -152,7 +155,10 @@ static void gate(gdn_mpfr_layer *e, const gdn_block *in, const gdn_outputs *out,
         if (mpfr_zero_p(e->rate.x[h]))
             mpfr_set_zero(t[0], -1);
     }
-    mpfr_exp(e->alpha.x[n], t[0], RN);
+    if (mpfr_cmp_d(t[0], VANISHED) < 0)
+        mpfr_set_zero(e->alpha.x[n], 1);
+    else
+        mpfr_exp(e->alpha.x[n], t[0], RN);
     store(e->alpha.x[n], p->alpha);
     gdn_mpfr_split(t[0], out->g, out->g_lo, at, t[1]);
     gdn_mpfr_split(e->alpha.x[n], out->alpha, out->alpha_lo, at, t[1]);
@@ -224,13 +230,20 @@ static void out_norm(gdn_mpfr_layer *e, const gdn_block *in, const gdn_outputs *
     }
 }
 
+void gdn_mpfr_range(void)
+{
+    mpfr_set_emin(mpfr_get_emin_min());
+    mpfr_set_emax(mpfr_get_emax_max());
+    mpfr_clear_flags();
+}
+
 gdn_status gdn_mpfr_layer_advance(void *self, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
 {
     gdn_mpfr_layer *e = self;
     size_t dk = (size_t)e->s.shape.dk, m = (size_t)e->s.ncolumns;
     if (out->y && e->s.columns && !out->ms)
         return gdn_fail(err, GDN_BAD_INPUT, "y on sampled columns needs the mean square of all columns");
-    mpfr_clear_flags();
+    gdn_mpfr_range();
     for (size_t h = 0; h < (size_t)e->s.shape.heads; h++)
         for (int t = 0; t < in->tokens; t += GDN_MPFR_SPAN) {
             int span = in->tokens - t < GDN_MPFR_SPAN ? in->tokens - t : GDN_MPFR_SPAN;

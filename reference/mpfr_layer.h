@@ -51,6 +51,9 @@ gdn_status gdn_mpfr_layer_advance(void *self, const gdn_block *in, const gdn_out
 gdn_status gdn_mpfr_layer_read_state(void *self, double *hi, double *lo, gdn_error *err);
 void gdn_mpfr_layer_close(void *self);
 
+/* The calling thread's exponent range at its widest (2^62), its flags cleared. */
+void gdn_mpfr_range(void);
+
 /* r <- x . y over [n], by products and sums; t is scratch. */
 void gdn_mpfr_dot(mpfr_t r, mpfr_t *x, mpfr_t *y, int n, mpfr_t t);
 
