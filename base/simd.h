@@ -32,7 +32,7 @@ typedef uint32_t gdn_vu __attribute__((vector_size(4 * GDN_VF)));
 
 GDN_INLINE gdn_vf gdn_vf_set(float x)
 {
-    return (gdn_vf){0} + x;
+    return x - (gdn_vf){0}; /* x + 0 would cost an addition: it turns -0 into 0 */
 }
 
 /* a b + c, rounded once. */

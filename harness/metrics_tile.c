@@ -34,7 +34,7 @@ static inline double inverse_binade(double r)
 static inline void lanes(gdn_accumulator *restrict a, const double *restrict d, const double *restrict r, int m)
 {
     for (int j = 0; j < m; j++) {
-        double finite = (d[j] - d[j] == 0) & (r[j] - r[j] == 0) ? 1.0 : 0.0;
+        double finite = ((d[j] - d[j] == 0) & (r[j] - r[j] == 0)) ? 1.0 : 0.0;
         double dj = finite != 0 ? d[j] : 0, rj = finite != 0 ? r[j] : 0;
         double size = __builtin_fabs(dj) * inverse_binade(rj);
         a->nonfinite[j] += 1 - finite;

@@ -87,12 +87,13 @@ GDN_INLINE void random_rows(const gdn_recurrent_head *c, int64_t t, int row0, in
 GDN_INLINE gdn_vf rest(int store, const gdn_format *f, gdn_vf s, const uint16_t *r)
 {
     gdn_vu random;
+    uint16_t halves __attribute__((vector_size(2 * GDN_VF)));
     switch (store) {
     case STORE_BF16:
         return round_bf16(s);
     case STORE_BF16_STOCHASTIC:
-        for (int j = 0; j < GDN_VF; j++)
-            random[j] = r[j];
+        memcpy(&halves, r, sizeof halves);
+        random = __builtin_convertvector(halves, gdn_vu);
         return round_bf16_stochastic(s, random);
     case STORE_ANY:
         for (int j = 0; j < GDN_VF; j++)

@@ -184,7 +184,7 @@ START_TEST(sentences_follow_the_numbers)
     char *md = report_of(&r, "report.md");
     expect(md, "The control holds");
     expect(md, "grows in proportion to position (slope 1.01 [0.96, 1.06], n = 24) and then stays at 0.210 % "
-               "[0.200, 0.220]");
+               "[0.200, 0.220] (n = 24) beyond three memory lengths");
     free(md);
     r.slope = 0.01;
     r.control = 1e-9;
@@ -273,7 +273,7 @@ START_TEST(summary_is_short)
         lines += *p == '\n';
     ck_assert_uint_le(lines, 10);
     expect(text, "tiny: Does it <matter>?\n");
-    expect(text, "0.123 % [0.111, 0.135] under a_log-bf16");
+    expect(text, "a_log-bf16: 0.123 % [0.111, 0.135], n = 24 (iso-1, T = 64)");
     expect(text, "/report.html");
     expect_not(text, "`");
     free(text);
