@@ -64,12 +64,15 @@ plots: $(BUILD)/gdnprec ## redraw the figures of RESULTS from the CSV files
 check-sanitize: ## the tests under -fsanitize=address,undefined
 	$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" check
 
+bench: $(BUILD)/gdnprec ## time every engine beside the machine's limits
+	$(BUILD)/gdnprec bench
+
 reproduce: $(BUILD)/deps.ok ## one checksum over compilers, -O0/-O3, instruction sets, threads, block sizes
 	tests/reproduce.sh $(BUILD)
 
 lint: ## clang-format and clang-tidy
 	clang-format --dry-run --Werror $(SOURCES) $(ISA_SOURCES) $(HEADERS) $(wildcard tests/*.c)
-	clang-tidy --quiet $(SOURCES) -- $(STD) -I.
+	clang-tidy --quiet $(SOURCES) $(ISA_SOURCES) -- $(STD) -DGDN_ISA=scalar -I.
 
 install: $(BUILD)/gdnprec ## copy the program, plots/ and experiments/ under PREFIX
 	install -D $(BUILD)/gdnprec $(DESTDIR)$(PREFIX)/bin/gdnprec
@@ -120,7 +123,7 @@ $(BUILD)/tests/%: tests/%.c $(LIBRARY_OBJECTS) Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -o $@ $< $(LIBRARY_OBJECTS) -lcheck -lsubunit -lrt -lpthread $(LIBS)
 
-.PHONY: all run check experiments plots check-sanitize reproduce lint install clean help FORCE
+.PHONY: all run check experiments plots check-sanitize bench reproduce lint install clean help FORCE
 .SECONDARY:
 FORCE:
 

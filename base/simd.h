@@ -17,6 +17,10 @@
 #include <immintrin.h>
 #endif
 
+#ifdef __FAST_MATH__
+#error "results would depend on the compiler: build without -ffast-math"
+#endif
+
 #define GDN_INLINE static inline __attribute__((always_inline, unused))
 
 #if defined(__AVX512F__)

@@ -62,6 +62,7 @@ static void list_recipes(json_t *all)
         add_text(o, "state", gdn_formats[r->state].name);
         add_text(o, "state_rounding", gdn_rounding_names[r->state_rounding]);
         add_text(o, "output", gdn_formats[r->output].name);
+        add_text(o, "input", gdn_formats[r->input].name);
         json_array_append_new(all, o);
     }
 }

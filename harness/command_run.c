@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* command_run -- gdnprec run EXPERIMENT... */
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -95,7 +96,8 @@ gdn_status gdn_command_run(int argc, char **argv, gdn_error *err)
         option,
         "EXPERIMENT.yaml...",
         "Run experiments, or resume them: a task that is in the store already is not run again."
-        "\vWrites DIR/<experiment>/cells.csv (every measurement), summary.csv (medians with 95 % intervals), "
+        "\vWrites DIR/<experiment>/cells.csv (every measurement), last.csv (those at the longest length), "
+        "summary.csv (medians with 95 % intervals), "
         "growth.csv, "
         "tasks.csv and manifest.json. Interrupt it at any time; the same command goes on.",
         NULL,
@@ -117,14 +119,22 @@ gdn_status gdn_command_run(int argc, char **argv, gdn_error *err)
         if (status)
             break;
         if (a.json) {
-            json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:f}", "experiment", r.name, "directory", r.directory,
-                                  "tasks", r.tasks, "tasks_run", r.tasks_run, "seconds", r.seconds);
+            json_t *o =
+                json_pack("{s:s, s:s, s:i, s:i, s:f, s:f, s:I}", "experiment", r.name, "directory",
+                          r.directory, "tasks", r.tasks, "tasks_run", r.tasks_run, "seconds", r.seconds,
+                          "certify_share", r.certify_share, "rows_below_reference", (json_int_t)r.below);
             json_dumpf(o, stdout, JSON_COMPACT);
             printf("\n");
             json_decref(o);
         } else {
             printf("%s: %d tasks (%d run now) in %.1f s; rows in %s/cells.csv\n", r.name, r.tasks,
                    r.tasks_run, r.seconds, r.directory);
+            if (r.tasks_run)
+                printf("certifying the reference took %.0f %% of the tasks' time\n", 100 * r.certify_share);
+            if (r.below)
+                printf("%" PRId64
+                       " rows are below what the reference can tell from zero and carry no number\n",
+                       r.below);
         }
     }
     return status;

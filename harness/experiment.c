@@ -133,6 +133,7 @@ static const cyaml_schema_field_t define_fields[] = {
     STRINGS("qk", gdn_define, qk),
     STRINGS("state", gdn_define, state),
     STRINGS("output", gdn_define, output),
+    STRINGS("input", gdn_define, input),
     CHOICE_PTR("softplus", gdn_define, softplus, softplus_table),
     CHOICE_PTR("state_rounding", gdn_define, state_rounding, rounding_table),
     CYAML_FIELD_END,
@@ -434,7 +435,8 @@ static gdn_status define(checker *c, unsigned i, gdn_profile *p)
         gdn_format_id *out;
     } formats[] = {{"alpha", d->alpha, &p->alpha},        {"exp_a", d->exp_a, &p->recipe.exp_a},
                    {"beta", d->beta, &p->recipe.beta},    {"qk", d->qk, &p->recipe.qk},
-                   {"state", d->state, &p->recipe.state}, {"output", d->output, &p->recipe.output}};
+                   {"state", d->state, &p->recipe.state}, {"output", d->output, &p->recipe.output},
+                   {"input", d->input, &p->recipe.input}};
     for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++) {
         bool alpha = formats[f].out == &p->alpha;
         int id = 0;
@@ -627,7 +629,7 @@ static gdn_status validate(gdn_experiment *e, gdn_error *err)
         (status = whole(&c, "dv", f->dv, 1, GDN_MAX_DIM)) ||
         (status = whole(&c, "reference/precision", r->precision, 80, 2000)) ||
         (status = whole(&c, "reference/check_precision", r->check_precision, r->precision + 40, 4000)) ||
-        (status = whole(&c, "reference/check_columns", r->check_columns, 0, GDN_MAX_DIM)) ||
+        (status = whole(&c, "reference/check_columns", r->check_columns, 1, GDN_MAX_DIM)) ||
         (status = lengths_ok(&c, "", f->lengths, f->lengths_count)))
         return status;
     e->ladder = r->rung;

@@ -78,7 +78,7 @@ typedef struct gdn_define {
     bool *store_a, *zero_centred;
     char **a_log, **dt_bias, **norm_weight; /* chains */
     unsigned a_log_count, dt_bias_count, norm_weight_count;
-    char *alpha, *recipe, *exp_a, *beta, *qk, *state, *output;
+    char *alpha, *recipe, *exp_a, *beta, *qk, *state, *output, *input;
     gdn_softplus_variant *softplus;
     gdn_rounding *state_rounding;
 } gdn_define;

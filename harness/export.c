@@ -177,7 +177,9 @@ static gdn_status summary_row(void *context, const gdn_row *r, gdn_error *err)
     s->nonfinite += strcmp(r->flag, gdn_flag_names[GDN_NONFINITE]) == 0;
     s->max_ulp = fmax(s->max_ulp, r->max_ulp);
     s->uncertainty = fmax(s->uncertainty, r->uncertainty);
-    snprintf(s->reference, sizeof s->reference, "%s", r->reference);
+    bool base = strcmp(r->reference, "fp64") == 0; /* of several rungs, the least precise one is named */
+    if (s->rows == 1 || base)
+        snprintf(s->reference, sizeof s->reference, "%s", r->reference);
     gdn_status status = push(&s->rel, r->rel_l2, err);
     if (!status)
         status = push(&s->bias, r->bias, err);
@@ -271,7 +273,7 @@ static gdn_status growth_row(void *context, const gdn_row *r, gdn_error *err)
          needle = strcmp(r->keys, "needle") == 0;
     if (!status && window && r->rel_l2 > 0 && g->n < 64 && g->late_n < 64) {
         double middle = sqrt((double)r->from * (double)r->to), rate = needle ? 0 : r->gamma_eff;
-        if (isnan(rate) || (double)r->to * rate <= 1) {
+        if ((double)r->to * rate <= 1) { /* false where the memory is not known */
             g->x[g->n] = middle;
             g->y[g->n++] = r->rel_l2;
         }

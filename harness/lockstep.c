@@ -2,6 +2,7 @@
 /* lockstep -- engines over the same inputs, and the sums of their differences; see lockstep.h. */
 #include "harness/lockstep.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -193,14 +194,16 @@ static bool per_token(const gdn_lockstep *l, gdn_quantity q)
     return l->wanted[q] && q != GDN_Q_STATE;
 }
 
-static void close_slot(gdn_lockstep *l, gdn_quantity q, int slot)
+/* Keep the open sums of a quantity in a slot; `anew`: and start over. */
+static void keep_sums(gdn_lockstep *l, gdn_quantity q, int slot, bool anew)
 {
     int series = gdn_subject_series(l, l->subjects, 0);
     for (int s = 0; s < series; s++)
         for (size_t h = 0; h < heads_of(l); h++) {
             gdn_accumulator *a = open_at(l, s, h, q);
             *closed_at(l, s, h, q, slot) = gdn_accumulator_sums(a);
-            memset(a, 0, sizeof *a);
+            if (anew)
+                memset(a, 0, sizeof *a);
         }
 }
 
@@ -316,20 +319,34 @@ static gdn_status compare_states(gdn_lockstep *l, int64_t position, int slot, gd
         if (!status)
             compare_subject(l, p, GDN_Q_STATE, 0);
     }
-    close_slot(l, GDN_Q_STATE, slot);
+    keep_sums(l, GDN_Q_STATE, slot, true);
     return status;
 }
 
-/* Sums of |g|, beta and beta^2 of the truth over a block, into segment `slot`. */
-static void average(gdn_lockstep *l, const gdn_block *in, int slot)
+/* Add a block to the running sums of |g|, beta and beta^2 of the truth, [H][segments]: the sum up to a
+ * segment's end. */
+static void average(gdn_lockstep *l, const gdn_block *in, int segment)
 {
-    for (size_t h = 0; h < heads_of(l); h++)
+    for (size_t h = 0; h < heads_of(l); h++) {
+        size_t to = h * (size_t)l->plan.segments + (size_t)segment;
         for (size_t t = 0; t < (size_t)in->tokens; t++) {
-            size_t i = h * (size_t)in->tokens + t, to = h * (size_t)l->plan.segments + (size_t)slot;
+            size_t i = h * (size_t)in->tokens + t;
             double beta = in->beta ? in->beta[i] : gdn_sigmoid(in->b[i]);
             l->abs_g[to] += __builtin_fabs(l->set[0].level[GDN_BASE].trace.g[i]);
             l->beta[to] += beta;
             l->beta2[to] += beta * beta;
+        }
+    }
+}
+
+/* Where a segment ends, the next one's running sums go on from there. */
+static void carry_averages(gdn_lockstep *l, int segment)
+{
+    double *all[] = {l->abs_g, l->beta, l->beta2};
+    for (size_t h = 0; h < heads_of(l) && segment + 1 < l->plan.segments; h++)
+        for (int i = 0; i < 3; i++) {
+            double *at = all[i] + h * (size_t)l->plan.segments + (size_t)segment;
+            at[1] = at[0];
         }
 }
 
@@ -366,9 +383,9 @@ gdn_status gdn_lockstep_run(gdn_lockstep *l, gdn_task_progress progress, void *c
         if (done == l->plan.segment_end[segment]) {
             for (gdn_quantity q = 0; q < GDN_QUANTITIES; q++)
                 if (per_token(l, q))
-                    close_slot(l, q, segment);
-            segment++;
-            starts = true;
+                    keep_sums(l, q, segment, l->plan.edge[segment]);
+            carry_averages(l, segment);
+            starts = l->plan.edge[segment++];
         }
         if (!status && progress && progress(context, (double)n / (double)l->plan.last))
             status = gdn_fail(err, GDN_DIFFERS, "stopped");
@@ -385,17 +402,19 @@ gdn_sums gdn_lockstep_sums(const gdn_lockstep *l, int series, int h, gdn_quantit
     bool state = q == GDN_Q_STATE;
     int n = state ? l->plan.samples : l->plan.segments;
     const int64_t *end = state ? l->plan.sample : l->plan.segment_end;
+    const bool *regular =
+        state ? l->plan.quarter : l->plan.edge; /* others count only where a length asks for them */
     int64_t from = state && w->whole ? w->to : w->from;
     for (int i = 0; i < n; i++)
-        if (end[i] >= from && end[i] <= w->to)
+        if (end[i] >= from && end[i] <= w->to && (regular[i] || (w->whole && end[i] == w->to)))
             total = gdn_sums_add(total, *closed_at(l, series, (size_t)h, q, i));
     return total;
 }
 
 double gdn_lockstep_mean(const gdn_lockstep *l, const double *sums, int h, int64_t to)
 {
-    double total = 0;
-    for (int i = 0; i < l->plan.segments && l->plan.segment_end[i] <= to; i++)
-        total += sums[(size_t)h * (size_t)l->plan.segments + (size_t)i];
-    return total / (double)to;
+    for (int i = 0; i < l->plan.segments; i++)
+        if (l->plan.segment_end[i] == to)
+            return sums[(size_t)h * (size_t)l->plan.segments + (size_t)i] / (double)to;
+    return NAN;
 }

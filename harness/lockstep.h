@@ -27,7 +27,7 @@ typedef struct gdn_level {
     int head, heads; /* heads head .. head + heads - 1 of the batch */
 } gdn_level;
 
-/* One set of stored parameters with its reference; set 0 is the true one, and the one that is witnessed. */
+/* One set of stored parameters with its reference; set 0 is the true one. */
 typedef struct gdn_set {
     gdn_params params;
     double *decay, *dt_bias, *norm_weight;
@@ -65,7 +65,7 @@ typedef struct gdn_lockstep {
     const gdn_experiment *e;
     gdn_source *source;
     gdn_plan plan;
-    int block; /* tokens advanced at a time */
+    int block;                     /* tokens advanced at a time */
     bool reported[GDN_QUANTITIES]; /* asked for */
     bool wanted[GDN_QUANTITIES];   /* accumulated: also what the uncertainty of another rests on */
     bool recurrence;
@@ -73,6 +73,7 @@ typedef struct gdn_lockstep {
     int *checked, *witnessed; /* [nchecked], [nwitnessed] value columns that these levels run */
     int *witness_index;       /* [nwitnessed] where the witnessed columns stand among the checked */
     int nchecked, nwitnessed;
+    int witness_set;        /* the set that is witnessed: seeds take turns */
     double certify_seconds; /* spent in check and witness */
     gdn_set *set;
     int sets;
@@ -82,7 +83,7 @@ typedef struct gdn_lockstep {
     gdn_accumulator *open;        /* [series][H][GDN_QUANTITIES] */
     gdn_sums *closed;             /* [series][H][GDN_QUANTITIES][segments or samples] */
     int slots;                    /* max(segments, samples) */
-    double *abs_g, *beta, *beta2; /* [H][segments]: sums of |g|, beta, beta^2 of the truth */
+    double *abs_g, *beta, *beta2; /* [H][segments]: running sums of |g|, beta, beta^2 of the truth */
     int64_t *scale;               /* [H] exponent of the true decay where the segment began */
 } gdn_lockstep;
 

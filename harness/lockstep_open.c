@@ -84,13 +84,12 @@ static int stored_set(gdn_lockstep *l, const gdn_profile *p)
 }
 
 /* Sets and subjects: which profile runs on which parameters. */
-static gdn_status choose(gdn_lockstep *l, const gdn_task *task, gdn_error *err)
+static gdn_status choose(gdn_lockstep *l, gdn_error *err)
 {
     const gdn_population *p = l->source->population;
     char **names = p->profiles ? p->profiles : l->e->file->profiles;
     int n = (int)(p->profiles ? p->profiles_count : l->e->file->profiles_count);
     size_t H = heads_of(l), dv = (size_t)l->source->shape.dv;
-    (void)task;
     l->set =
         gdn_calloc((size_t)n + 3, sizeof *l->set); /* the true one, one a profile, a trial, an end mark */
     l->subject = gdn_calloc((size_t)(n + l->source->recorded_count), sizeof *l->subject);
@@ -131,6 +130,7 @@ static gdn_status choose_columns(gdn_lockstep *l, gdn_error *err)
     bool all = l->plan.last <= GDN_CERTIFY_ALL && l->ladder->engine[GDN_WITNESS];
     l->nchecked = all || n > dv ? dv : n;
     l->nwitnessed = all ? dv : 1;
+    l->witness_set = (int)(l->source->seed % (uint64_t)l->sets);
     l->checked = gdn_calloc((size_t)l->nchecked, sizeof *l->checked);
     l->witnessed = gdn_calloc((size_t)l->nwitnessed, sizeof *l->witnessed);
     l->witness_index = gdn_calloc((size_t)l->nwitnessed, sizeof *l->witness_index);
@@ -155,7 +155,7 @@ static gdn_status open_levels(gdn_lockstep *l, int s, gdn_error *err)
     for (int i = 0; i < GDN_LEVELS && !status; i++) {
         gdn_level *level = &set->level[i];
         const gdn_engine *engine = l->ladder->engine[i];
-        if (!engine || (i == GDN_WITNESS && s > 0))
+        if (!engine || (i == GDN_WITNESS && s != l->witness_set))
             continue;
         *level = (gdn_level){.engine = engine, .ncolumns = source->shape.dv, .heads = H};
         if (i == GDN_CHECK) {
@@ -218,7 +218,7 @@ static void wanted(gdn_lockstep *l)
         l->reported[i] = true;
     l->reported[GDN_Q_Y] &= l->source->has_z;
     memcpy(l->wanted, l->reported, sizeof l->wanted);
-    l->wanted[GDN_Q_G] = true; /* what theory predicts rests on the error of g */
+    l->wanted[GDN_Q_G] = true;                /* what theory predicts rests on the error of g */
     l->wanted[GDN_Q_O] |= l->wanted[GDN_Q_Y]; /* the uncertainty of y rests on that of o */
     l->recurrence = l->wanted[GDN_Q_STATE] || l->wanted[GDN_Q_O] || l->wanted[GDN_Q_Y];
 }
@@ -236,7 +236,7 @@ gdn_status gdn_lockstep_open(const gdn_task *task, gdn_lockstep **out, gdn_error
     if (!status) {
         l->block = l->plan.last < task->block ? (int)l->plan.last : task->block;
         wanted(l);
-        status = choose(l, task, err);
+        status = choose(l, err);
     }
     if (!status)
         status = choose_columns(l, err);

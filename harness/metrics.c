@@ -22,8 +22,8 @@ void gdn_accumulate(gdn_accumulator *a, gdn_pair x, gdn_pair y, gdn_pair r, int 
 gdn_sums gdn_accumulator_sums(const gdn_accumulator *a)
 {
     gdn_accumulator b = *a;
-    for (int m = 1; m < GDN_LANES; m *= 2)
-        for (int i = 0; i < GDN_LANES; i += 2 * m) {
+    for (int m = 1; m < GDN_METRIC_LANES; m *= 2)
+        for (int i = 0; i < GDN_METRIC_LANES; i += 2 * m) {
             b.dd[i] += b.dd[i + m];
             b.dr[i] += b.dr[i + m];
             b.rr[i] += b.rr[i + m];

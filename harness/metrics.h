@@ -17,7 +17,7 @@
 
 #include "base/format.h"
 
-enum { GDN_LANES = 32 };
+enum { GDN_METRIC_LANES = 32 };
 
 /* Values as hi + lo; lo may be NULL. */
 typedef struct gdn_pair {
@@ -26,8 +26,8 @@ typedef struct gdn_pair {
 
 /* Open sums of one segment. Zero it to start; `scale` is set by whoever scales the values. */
 typedef struct gdn_accumulator {
-    double dd[GDN_LANES], dr[GDN_LANES], rr[GDN_LANES], binades[GDN_LANES];
-    double nonfinite[GDN_LANES]; /* counts */
+    double dd[GDN_METRIC_LANES], dr[GDN_METRIC_LANES], rr[GDN_METRIC_LANES], binades[GDN_METRIC_LANES];
+    double nonfinite[GDN_METRIC_LANES]; /* counts */
     int64_t n;
     int scale; /* the values added are 2^-scale times the true ones */
 } gdn_accumulator;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metrics_tile -- one row of differences into the lanes of an accumulator (metrics.h); compiled per instruction set. */
+/* metrics_tile -- one row of differences into the lanes of an accumulator (metrics.h); compiled per
+ * instruction set. */
 #include "base/simd.h"
 #include "harness/metrics.h"
 
@@ -30,8 +31,9 @@ static inline double inverse_binade(double r)
     return double_of(((uint64_t)2046 << 52) - e);
 }
 
-/* d, r: [m], m <= GDN_LANES, into lanes 0 .. m - 1. */
-static inline void lanes(gdn_accumulator *restrict a, const double *restrict d, const double *restrict r, int m)
+/* d, r: [m], m <= GDN_METRIC_LANES, into lanes 0 .. m - 1. */
+static inline void lanes(gdn_accumulator *restrict a, const double *restrict d, const double *restrict r,
+                         int m)
 {
     for (int j = 0; j < m; j++) {
         double finite = ((d[j] - d[j] == 0) & (r[j] - r[j] == 0)) ? 1.0 : 0.0;
@@ -63,12 +65,12 @@ static inline void difference(gdn_pair x, gdn_pair y, int from, int m, double *r
 
 void GDN_ISA_NAME(gdn_accumulate)(gdn_accumulator *a, gdn_pair x, gdn_pair y, gdn_pair r, int n)
 {
-    double d[GDN_LANES];
+    double d[GDN_METRIC_LANES];
     int from = 0;
     a->n += n;
-    for (; from + GDN_LANES <= n; from += GDN_LANES) {
-        difference(x, y, from, GDN_LANES, d);
-        lanes(a, d, r.hi + from, GDN_LANES);
+    for (; from + GDN_METRIC_LANES <= n; from += GDN_METRIC_LANES) {
+        difference(x, y, from, GDN_METRIC_LANES, d);
+        lanes(a, d, r.hi + from, GDN_METRIC_LANES);
     }
     difference(x, y, from, n - from, d);
     lanes(a, d, r.hi + from, n - from);

@@ -3,8 +3,9 @@
  * plan -- which positions a task stops at, and which windows its rows report.
  *
  * Windows are [2^i, 2^(i+1)) as far as they are complete within the longest length, and [1, T] for every
- * length T. The run is cut into segments at every edge of these, so that a window is a sum of segments. The
- * state is compared at the quarters of each window, at every position of the first two, and at every T.
+ * length T. The former are the segments of accumulation; a length in the middle of one only looks at its open
+ * sums, so that no row depends on which other lengths are asked for. The state is compared at the quarters of
+ * each window, at every position of the first two, and at every T.
  */
 #ifndef GDN_HARNESS_PLAN_H
 #define GDN_HARNESS_PLAN_H
@@ -25,9 +26,11 @@ typedef struct gdn_window {
 typedef struct gdn_plan {
     int64_t last; /* the longest length */
     int segments, samples, windows;
-    int64_t segment_end[GDN_PLAN_MAX]; /* [segments] ascending, inclusive */
-    int64_t sample[GDN_PLAN_MAX];      /* [samples] ascending: positions of state comparisons */
-    gdn_window window[GDN_PLAN_MAX];   /* [windows] */
+    int64_t segment_end[GDN_PLAN_MAX]; /* [segments] ascending, inclusive: ends of windows, and lengths */
+    bool edge[GDN_PLAN_MAX];         /* [segments]: it ends a window; else the open sums are only looked at */
+    int64_t sample[GDN_PLAN_MAX];    /* [samples] ascending: positions of state comparisons */
+    bool quarter[GDN_PLAN_MAX];      /* [samples]: it belongs to its window, not only to a length */
+    gdn_window window[GDN_PLAN_MAX]; /* [windows] */
 } gdn_plan;
 
 /* lengths: [n] ascending. */

@@ -119,8 +119,10 @@ int gdn_profile_text(const gdn_profile *p, char *out, size_t size)
     chain_text("dt_bias", &p->dt_bias, b, sizeof b);
     chain_text(p->zero_centred ? "w-1" : "w", &p->norm_weight, w, sizeof w);
     return snprintf(
-        out, size, "%s;%s;%s;alpha=%s;op=%s;exp_a=%s;softplus=%s;beta=%s;qk=%s;state=%s;rounding=%s;out=%s",
-        a, b, w, gdn_formats[p->alpha].name, gdn_formats[r->op].name, gdn_formats[r->exp_a].name,
+        out, size,
+        "%s;%s;%s;alpha=%s;op=%s;exp_a=%s;softplus=%s;beta=%s;qk=%s;state=%s;rounding=%s;out=%s;in=%s", a, b,
+        w, gdn_formats[p->alpha].name, gdn_formats[r->op].name, gdn_formats[r->exp_a].name,
         gdn_softplus_names[r->softplus], gdn_formats[r->beta].name, gdn_formats[r->qk].name,
-        gdn_formats[r->state].name, gdn_rounding_names[r->state_rounding], gdn_formats[r->output].name);
+        gdn_formats[r->state].name, gdn_rounding_names[r->state_rounding], gdn_formats[r->output].name,
+        gdn_formats[r->input].name);
 }

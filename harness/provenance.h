@@ -15,6 +15,9 @@ typedef struct gdn_run_facts {
     int tasks, tasks_run; /* in all; by this run, the rest was in the store */
     double seconds;       /* of this run */
     double task_seconds;  /* of all tasks, whenever they ran */
+    double certify_share; /* of the time of this run's tasks that went into checks and witnesses; 0 if none
+                             ran */
+    int64_t below;        /* rows that no rung could serve */
 } gdn_run_facts;
 
 /* "0.1.0", "0.1.0 (1a2b3c4, dirty)". */

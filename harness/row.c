@@ -59,7 +59,8 @@ const gdn_column gdn_columns[] = {
     REAL(uncertainty, "",
          "of the reference, on the scale of rel_l2; rel_l2 is reported when 1,000 times larger"),
     TEXT(reference, "rung that served: mpfr, dd or fp64"),
-    INT(certified, "columns", "value columns of this head checked one rung down"),
+    INT(certified, "columns",
+        "value columns of this head that were checked one rung down; 0: another head of the task was"),
     TEXT(flag, "ok, below_reference, nonfinite or zero_reference; numbers are empty unless ok"),
 };
 

@@ -3,6 +3,7 @@
 #include "harness/run.h"
 
 #include <inttypes.h>
+#include <omp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ typedef struct pool {
     int n;
     gdn_store *store;
     gdn_progress progress;
+    double seconds, certify_seconds; /* of the tasks of this run */
     gdn_status status;
     gdn_error *err;
 } pool;
@@ -78,6 +80,8 @@ static void run_one(pool *p, const gdn_task *task)
             const gdn_population *population = &task->experiment->file->populations[task->population];
             gdn_task_record record = {task->id, population->name,         (int64_t)task->seed, rows.count,
                                       NULL,     gdn_seconds_since(&start)};
+            p->seconds += record.seconds;
+            p->certify_seconds += rows.certify_seconds;
             status = gdn_store_commit(p->store, &record, rows.row, rows.count, &err);
         }
         if (status && !p->status) {
@@ -153,6 +157,13 @@ static gdn_status missing(pool *p, const gdn_task *tasks, int count, int *todo, 
     return GDN_OK;
 }
 
+static gdn_status count_below(void *context, const gdn_row *row, gdn_error *err)
+{
+    (void)err;
+    *(int64_t *)context += strcmp(row->flag, gdn_flag_names[GDN_BELOW_REFERENCE]) == 0;
+    return GDN_OK;
+}
+
 static gdn_status finish(const gdn_experiment *e, pool *p, int count, const gdn_run_options *o,
                          gdn_run_result *r, gdn_error *err)
 {
@@ -170,11 +181,15 @@ static gdn_status finish(const gdn_experiment *e, pool *p, int count, const gdn_
     }
     if (!status)
         status = gdn_export(p->store, r->directory, ids, count, err);
-    free(ids);
     if (!status)
-        status = gdn_manifest_write(
-            e, r->directory,
-            &(gdn_run_facts){o->command, "cpu", o->jobs, count, p->n, r->seconds, task_seconds}, err);
+        status = gdn_store_rows(p->store, ids, count, "cell", count_below, &r->below, err);
+    free(ids);
+    r->certify_share = p->seconds > 0 ? p->certify_seconds / p->seconds : 0;
+    if (!status)
+        status = gdn_manifest_write(e, r->directory,
+                                    &(gdn_run_facts){o->command, "cpu", o->jobs, count, p->n, r->seconds,
+                                                     task_seconds, r->certify_share, r->below},
+                                    err);
     return status;
 }
 
@@ -188,6 +203,7 @@ gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r
     struct timespec start;
     char store[4200];
     clock_gettime(CLOCK_MONOTONIC, &start);
+    omp_set_num_threads(o->jobs); /* engines that spread over threads take no more either */
     gdn_status status = gdn_inputs_init(err);
     if (!status)
         status = gdn_experiment_load(path, &e, err);

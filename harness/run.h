@@ -5,6 +5,7 @@
 #define GDN_HARNESS_RUN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/status.h"
 
@@ -23,6 +24,8 @@ typedef struct gdn_run_result {
     char name[128];
     int tasks, tasks_run;
     double seconds;
+    double certify_share; /* of the time of the tasks run now that went into checking the reference */
+    int64_t below;        /* rows without a number because no rung of the reference can serve them */
 } gdn_run_result;
 
 /* Run or resume the experiment in the YAML file `path`. */

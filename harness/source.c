@@ -209,8 +209,8 @@ static const float *rows(const gdn_source *s, const float *x, int64_t first, int
 
 void gdn_source_block(gdn_source *s, int64_t first, int n, gdn_block *block)
 {
-    size_t dk = (size_t)s->shape.dk, dv = (size_t)s->shape.dv, rows_k = (size_t)(s->shape.heads * n) * dk,
-           rows_v = (size_t)(s->shape.heads * n) * dv;
+    size_t dk = (size_t)s->shape.dk, dv = (size_t)s->shape.dv,
+           rows_k = (size_t)s->shape.heads * (size_t)n * dk, rows_v = (size_t)s->shape.heads * (size_t)n * dv;
     float *room = s->block;
     *block = (gdn_block){.first = first, .tokens = n};
     if (s->population->file) {
@@ -225,7 +225,7 @@ void gdn_source_block(gdn_source *s, int64_t first, int n, gdn_block *block)
         return;
     }
     float *q = room, *k = q + rows_k, *v = k + rows_k, *z = v + rows_v, *a = z + rows_v,
-          *b = a + s->shape.heads * n;
+          *b = a + (size_t)s->shape.heads * (size_t)n;
     gdn_inputs_fill(&s->spec, &s->shape, s->seed, 0, first, n, q, k, v, z, a, b);
     block->q = q;
     block->k = k;

@@ -4,12 +4,15 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "harness/safetensors.h"
+
+enum { GDN_MAX_HIDDEN = 1 << 20 };
 
 typedef struct reader {
     const gdn_safetensors *file;
@@ -37,9 +40,29 @@ static const char *shape_text(const gdn_tensor *t, char *out, size_t size)
     return out;
 }
 
-/* Floats of the tensor `name`, which must hold `want` elements. A NULL name leaves *x NULL. */
-static gdn_status load(const reader *r, const char *role, const char *name, int64_t want, const char *what,
-                       float **x)
+/* A shape that is wanted: [n0, n1, n2], missing dimensions 1 at the front. */
+typedef struct extent {
+    int64_t n[3];
+} extent;
+
+/* Does t have this shape? Leading ones may be absent or present; [T, H, d] may come as [T H, d]. */
+static bool fits(const gdn_tensor *t, extent want)
+{
+    int64_t have[GDN_MAX_RANK], need[3];
+    int n = 0, m = 0;
+    for (int i = 0; i < t->rank; i++)
+        if (n || t->dim[i] != 1)
+            have[n++] = t->dim[i];
+    for (int i = 0; i < 3; i++)
+        if (m || want.n[i] != 1)
+            need[m++] = want.n[i];
+    if (n == 2 && m == 3 && have[0] == need[0] * need[1] && have[1] == need[2])
+        return true;
+    return n == m && memcmp(have, need, (size_t)n * sizeof *have) == 0;
+}
+
+/* Floats of the tensor `name`, which must have the shape `want`. A NULL name leaves *x NULL. */
+static gdn_status load(const reader *r, const char *role, const char *name, extent want, float **x)
 {
     const gdn_tensor *t;
     char shape[160];
@@ -49,11 +72,13 @@ static gdn_status load(const reader *r, const char *role, const char *name, int6
     gdn_status status = find(r, role, name, &t);
     if (status)
         return status;
-    if (gdn_tensor_elements(t) != want)
+    if (!fits(t, want))
         return gdn_fail(r->err, GDN_BAD_INPUT,
-                        "%s: tensor '%s' has shape %s; %s wants %s, %" PRId64 " values", r->path, name,
-                        shape_text(t, shape, sizeof shape), role, what, want);
-    *x = gdn_calloc((size_t)want, sizeof **x);
+                        "%s: tensor '%s' has shape %s; %s wants [%" PRId64 ", %" PRId64 ", %" PRId64
+                        "] (leading ones may be left out)",
+                        r->path, name, shape_text(t, shape, sizeof shape), role, want.n[0], want.n[1],
+                        want.n[2]);
+    *x = gdn_calloc((size_t)gdn_tensor_elements(t), sizeof **x);
     if (!*x)
         return gdn_no_memory(r->err, name);
     if ((status = gdn_tensor_floats(t, *x, &inner)))
@@ -103,14 +128,18 @@ static gdn_status project(const reader *r, const gdn_projection *p, int64_t T, i
     if (status)
         return status;
     int64_t D = input->rank ? input->dim[input->rank - 1] : 0;
+    if (D < 1 || D > GDN_MAX_HIDDEN)
+        return gdn_fail(r->err, GDN_BAD_INPUT,
+                        "%s: tensor '%s': a hidden dimension of %" PRId64 "; 1 to %d are allowed", r->path,
+                        p->input, D, GDN_MAX_HIDDEN);
     gdn_format_id format = input->dtype == GDN_DTYPE_BF16 ? GDN_BF16 : GDN_FP32;
     *a = gdn_calloc((size_t)(T * H), sizeof **a);
     if (!*a)
         status = gdn_no_memory(r->err, "a projection");
     if (!status)
-        status = load(r, "project_a.input", p->input, T * D, "[T, D]", &x);
+        status = load(r, "project_a.input", p->input, (extent){{1, T, D}}, &x);
     if (!status)
-        status = load(r, "project_a.weight", p->weight, H * D, "[H, D]", &w);
+        status = load(r, "project_a.weight", p->weight, (extent){{1, H, D}}, &w);
     for (int64_t t = 0; !status && t < T; t++)
         for (int64_t h = 0; h < H; h++) {
             double sum = 0;
@@ -130,7 +159,7 @@ static gdn_status parameter(const reader *r, const char *role, const char *name,
     *out = gdn_calloc((size_t)n, sizeof **out);
     if (!*out)
         return gdn_no_memory(r->err, role);
-    gdn_status status = load(r, role, name, n, "one value a head or channel", &x);
+    gdn_status status = load(r, role, name, (extent){{1, 1, n}}, &x);
     for (int64_t i = 0; i < n; i++)
         (*out)[i] = x ? x[i] : 1;
     free(x);
@@ -156,13 +185,13 @@ static gdn_status recorded(const reader *r, gdn_source *s, int64_t T)
             status = gdn_fail(r->err, GDN_BAD_INPUT, "%s: recorded '%s' has y, but the file names no z",
                               r->path, spec->name);
         if (!status)
-            status = load(r, "recorded g", spec->g, T * H, "[T, H]", &out->g);
+            status = load(r, "recorded g", spec->g, (extent){{1, T, H}}, &out->g);
         if (!status)
-            status = load(r, "recorded o", spec->o, T * H * dv, "[T, H, dv]", &out->o);
+            status = load(r, "recorded o", spec->o, (extent){{T, H, dv}}, &out->o);
         if (!status)
-            status = load(r, "recorded y", spec->y, T * H * dv, "[T, H, dv]", &out->y);
+            status = load(r, "recorded y", spec->y, (extent){{T, H, dv}}, &out->y);
         if (!status)
-            status = load(r, "recorded state", spec->state, H * dk * dv, "[H, dk, dv]", &out->state);
+            status = load(r, "recorded state", spec->state, (extent){{H, dk, dv}}, &out->state);
     }
     return status;
 }
@@ -202,14 +231,14 @@ static gdn_status fill(const reader *r, gdn_source *s)
     if (!(s->lengths = gdn_calloc(1, sizeof *s->lengths)))
         return gdn_no_memory(r->err, "a population");
     s->lengths[0] = T;
-    if ((status = load(r, "q", f->q, T * q[1] * dk, "[T, H, dk]", &s->q)) ||
-        (status = load(r, "k", f->k, T * k[1] * dk, "[T, H, dk]", &s->k)) ||
-        (status = load(r, "v", f->v, T * H * dv, "[T, H, dv]", &s->v)) ||
-        (status = load(r, "z", f->z, T * H * dv, "[T, H, dv]", &s->z)) ||
-        (status = load(r, "a", f->a, T * H, "[T, H]", &s->a)) ||
-        (status = load(r, "g", f->g, T * H, "[T, H]", &s->g)) ||
-        (status = load(r, "b", f->b, T * H, "[T, H]", &s->b)) ||
-        (status = load(r, "beta", f->beta, T * H, "[T, H]", &s->beta)) ||
+    if ((status = load(r, "q", f->q, (extent){{T, q[1], dk}}, &s->q)) ||
+        (status = load(r, "k", f->k, (extent){{T, k[1], dk}}, &s->k)) ||
+        (status = load(r, "v", f->v, (extent){{T, H, dv}}, &s->v)) ||
+        (status = load(r, "z", f->z, (extent){{T, H, dv}}, &s->z)) ||
+        (status = load(r, "a", f->a, (extent){{1, T, H}}, &s->a)) ||
+        (status = load(r, "g", f->g, (extent){{1, T, H}}, &s->g)) ||
+        (status = load(r, "b", f->b, (extent){{1, T, H}}, &s->b)) ||
+        (status = load(r, "beta", f->beta, (extent){{1, T, H}}, &s->beta)) ||
         (f->project_a && (status = project(r, f->project_a, T, H, &s->a))) ||
         (status = repeat_heads(r, &s->q, T, q[1], H, dk)) ||
         (status = repeat_heads(r, &s->k, T, k[1], H, dk)) ||

@@ -10,14 +10,14 @@
 
 enum { MAX_POINTS = 64 };
 
-/* The smallest order statistic whose bootstrap probability reaches `level`. */
-static double quantile(const double *x, size_t n, double level)
+/* Rank, from below, of the smallest order statistic whose bootstrap probability reaches 2.5 %. */
+static size_t lower_rank(size_t n)
 {
     unsigned half = (unsigned)((n + 1) / 2);
     for (size_t k = 1; k < n; k++)
-        if (gsl_cdf_binomial_Q(half - 1, (double)k / (double)n, (unsigned)n) >= level)
-            return x[k - 1];
-    return x[n - 1];
+        if (gsl_cdf_binomial_Q(half - 1, (double)k / (double)n, (unsigned)n) >= 0.025)
+            return k;
+    return n;
 }
 
 gdn_interval gdn_median_interval(double *x, size_t n)
@@ -26,7 +26,8 @@ gdn_interval gdn_median_interval(double *x, size_t n)
         return (gdn_interval){NAN, NAN, NAN};
     gsl_sort(x, 1, n);
     double median = gsl_stats_median_from_sorted_data(x, 1, n);
-    return (gdn_interval){median, fmin(median, quantile(x, n, 0.025)), fmax(median, quantile(x, n, 0.975))};
+    size_t rank = lower_rank(n);
+    return (gdn_interval){median, fmin(median, x[rank - 1]), fmax(median, x[n - rank])};
 }
 
 double gdn_log_slope(const double *x, const double *y, size_t n)

@@ -14,7 +14,8 @@ typedef struct gdn_interval {
  *
  * The bootstrap is exact, not simulated: a resample's lower median is at most the k-th smallest value when at
  * least ceil(n/2) of its n draws are, so P(median* <= x_(k)) = P(Bin(n, k/n) >= ceil(n/2)). (The limit of
- * infinitely many resamples; Efron 1979, section 3.)
+ * infinitely many resamples; Efron 1979, section 3.) The upper end mirrors the lower one in rank, so that
+ * negated data give the negated interval also where n is even.
  */
 gdn_interval gdn_median_interval(double *x, size_t n);
 

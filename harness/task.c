@@ -24,8 +24,12 @@ static const double PRODUCT_LOSS = 0x1p-102;
 /* A reference is handed over as hi + lo: 106 bits. */
 static const double PAIR_LOSS = 0x1p-104;
 
-/* Floor of what double-double may be off, however well its witness agrees: a few hundred 2^-106. */
-static const double DD_LOSS = 0x1p-98;
+/*
+ * Floor of what double-double may be off, however well its witness agrees: some 2^-100 at once, and with the
+ * rounding of alpha to 2^-106 up to 2^-105 a token. Measured at T = 100,000: 2^-94 for a needle, 2^-98
+ * elsewhere.
+ */
+static const double DD_LOSS = 0x1p-100, DD_LOSS_A_TOKEN = 0x1p-105;
 
 /* ---- rows ---- */
 
@@ -126,11 +130,11 @@ static double handing_over(gdn_quantity q, const gdn_window *w)
 /* Uncertainty of the check: the largest relative difference to the witness, over the heads that it ran. */
 static double witnessed(const context *c, gdn_quantity q, const gdn_window *w)
 {
-    const gdn_level *witness = &c->l->set[0].level[GDN_WITNESS];
+    const gdn_level *witness = &c->l->set[c->l->witness_set].level[GDN_WITNESS];
     double worst = 0;
     for (int h = witness->head; witness->engine && h < witness->head + witness->heads; h++)
-        worst = fmax(worst, relative(c, gdn_set_series(0, GDN_SET_WITNESS), h, q, w));
-    return worst + (witness->engine ? DD_LOSS : 0) + handing_over(q, w);
+        worst = fmax(worst, relative(c, gdn_set_series(c->l->witness_set, GDN_SET_WITNESS), h, q, w));
+    return worst + (witness->engine ? DD_LOSS + (double)w->to * DD_LOSS_A_TOKEN : 0) + handing_over(q, w);
 }
 
 /* Uncertainty of one set's reference at the level that serves: the base, or the check. */
@@ -139,9 +143,14 @@ static double uncertainty_of(const context *c, bool fine, int set, int h, gdn_qu
     double u = witnessed(c, q, w);
     if (!fine)
         u += relative(c, gdn_set_series(set, GDN_SET_CHECK), h, q, w);
-    if (q == GDN_Q_Y) /* the mean of o^2 comes from the base, whose error is that of o */
-        u += relative(c, gdn_set_series(set, GDN_SET_CHECK), h, GDN_Q_O, w);
-    return u;
+    double o = 0;
+    if (q == GDN_Q_Y) /* the mean of o^2 comes from the base; y weighs fading tokens like others: take the
+                         worst window */
+        for (int i = 0; i < c->l->plan.windows; i++)
+            if (c->l->plan.window[i].to <= w->to)
+                o = fmax(o,
+                         relative(c, gdn_set_series(set, GDN_SET_CHECK), h, GDN_Q_O, &c->l->plan.window[i]));
+    return u + o;
 }
 
 static double uncertainty(const context *c, bool fine, gdn_kind kind, int h, gdn_quantity q,
@@ -207,7 +216,8 @@ static gdn_flag measure_at(const context *c, bool fine, gdn_kind kind, int h, gd
     row->flag = gdn_flag_names[flag];
     row->rel_l2 = m.rel_l2;
     row->nmse = m.nmse;
-    row->max_ulp = m.max_ulp;
+    /* binades are counted down to 2^-126: right for formats that reach as far */
+    row->max_ulp = gdn_formats[output_format(c, q)].emin <= -126 ? m.max_ulp : (double)NAN;
     row->bias = m.bias;
     row->bits = m.rel_l2 > 0 ? m.bits : (double)NAN;
     row->cosine = m.cosine;
@@ -218,7 +228,7 @@ static gdn_flag measure_at(const context *c, bool fine, gdn_kind kind, int h, gd
 static void measure(const context *c, gdn_kind kind, int h, gdn_quantity q, const gdn_window *w, gdn_row *row)
 {
     const gdn_lockstep *l = c->l;
-    const gdn_level *witness = &l->set[0].level[GDN_WITNESS];
+    const gdn_level *witness = &l->set[l->witness_set].level[GDN_WITNESS];
     bool scalar = (q == GDN_Q_G || q == GDN_Q_DECAY) && l->ladder->scalars_from_check, fine = scalar;
     if (measure_at(c, fine, kind, h, q, w, row) == GDN_BELOW_REFERENCE && !fine && witness->engine) {
         gdn_row base = *row;
@@ -227,7 +237,8 @@ static void measure(const context *c, gdn_kind kind, int h, gdn_quantity q, cons
             *row = base;
     }
     row->reference = l->ladder->engine[fine ? GDN_CHECK : GDN_BASE]->name;
-    row->certified = fine ? (int64_t)witness->ncolumns * witness->heads : l->nchecked;
+    bool seen = h >= witness->head && h < witness->head + witness->heads;
+    row->certified = !fine ? l->nchecked : !seen ? 0 : scalar ? 1 : witness->ncolumns;
 }
 
 /* gamma, gamma_eff and what theory says of this row. */
@@ -351,6 +362,7 @@ gdn_status gdn_task_run(const gdn_task *task, gdn_task_progress progress, void *
     if (!status)
         status = gdn_lockstep_run(l, progress, progress_context, err);
     if (!status) {
+        rows->certify_seconds = l->certify_seconds;
         context c = {.l = l, .population = rows_keep(rows, l->source->population->name)};
         for (int p = 0; p < l->subjects && !status; p++)
             status = emit_subject(&c, p, rows, err);
@@ -427,7 +439,8 @@ gdn_status gdn_tasks_make(const gdn_experiment *e, gdn_task **tasks, int *count,
         int seeds = e->file->populations[i].file ? 1 : (int)e->file->seeds;
         for (int seed = 1; seed <= seeds && !status; seed++) {
             gdn_task *t = &(*tasks)[(*count)++];
-            *t = (gdn_task){.experiment = e, .population = (int)i, .seed = (uint64_t)seed, .block = GDN_BLOCK};
+            *t =
+                (gdn_task){.experiment = e, .population = (int)i, .seed = (uint64_t)seed, .block = GDN_BLOCK};
             status = identify(t, err);
         }
     }

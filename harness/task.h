@@ -15,14 +15,15 @@
 #include "harness/experiment.h"
 #include "harness/row.h"
 
-/* Tokens advanced at a time: traces of 256 tokens keep a head's outputs in L2 (128 columns x 4 doubles: 1 MiB). */
+/* Tokens advanced at a time: traces of 256 tokens keep a head's outputs in L2 (128 columns x 4 doubles: 1
+ * MiB). */
 enum { GDN_BLOCK = 256, GDN_BLOCK_MAX = 1 << 16 };
 
 typedef struct gdn_task {
     const gdn_experiment *experiment;
     int population;
     uint64_t seed;
-    int block;    /* tokens advanced at a time; changes no result */
+    int block;   /* tokens advanced at a time; changes no result */
     char id[17]; /* hash of all that determines its rows */
     double cost; /* head-tokens times engines, for progress */
 } gdn_task;
@@ -37,6 +38,7 @@ typedef struct gdn_rows {
     int64_t count, room;
     char **text; /* [texts] */
     int texts, text_room;
+    double certify_seconds; /* of the task's time that went into checks and witnesses */
 } gdn_rows;
 
 /* The tasks of an experiment, in order. *tasks: [*count], to be freed with free(). */

@@ -46,6 +46,7 @@ double gdn_gate_rate(const gdn_recipe *recipe, const gdn_params *params, int h)
 
 gdn_gate gdn_gate_given(const gdn_recipe *recipe, gdn_format_id alpha_store, double g)
 {
+    g = gdn_round(&gdn_formats[recipe->op], g);
     gdn_gate gate = {.g = g, .alpha = gdn_round(&gdn_formats[recipe->op], gdn_exp(g))};
     gate.alpha = gdn_round(&gdn_formats[alpha_store], gate.alpha);
     return gate;

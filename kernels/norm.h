@@ -12,6 +12,9 @@
 #ifndef GDN_KERNELS_NORM_H
 #define GDN_KERNELS_NORM_H
 
+#include <string.h>
+
+#include "base/shape.h"
 #include "base/simd.h"
 #include "kernels/portable.h"
 #include "kernels/recipe.h"
@@ -60,6 +63,17 @@ GDN_INLINE float gdn_row_squares(gdn_format_id op, const float *x, int n)
     return p[0];
 }
 
+/* A row rounded to a format in place. x: [n] */
+GDN_INLINE void gdn_row_round(gdn_format_id format, float *x, int n)
+{
+    if (format == GDN_BF16)
+        for (int i = 0; i < n; i++)
+            x[i] = gdn_bf16_to_float(gdn_float_to_bf16(x[i]));
+    else if (format != GDN_FP32)
+        for (int i = 0; i < n; i++)
+            x[i] = (float)gdn_round(&gdn_formats[format], x[i]);
+}
+
 /*
  * The L2-normalised row, resting in the recipe's qk format, times `scale` (1 for k, d_k^(-1/2) for q).
  * x, out: [n]; out has room for n rounded up to 16 and is padded with zeros.
@@ -67,6 +81,10 @@ GDN_INLINE float gdn_row_squares(gdn_format_id op, const float *x, int n)
 GDN_INLINE void gdn_l2_norm(const gdn_recipe *recipe, const float *x, int n, double scale, float *out)
 {
     gdn_format_id op = recipe->op;
+    float row[GDN_MAX_DIM];
+    memcpy(row, x, (size_t)n * sizeof *x);
+    gdn_row_round(recipe->input, row, n);
+    x = row;
     float sum = gdn_op(op, gdn_row_squares(op, x, n) + gdn_op_round(op, GDN_NORM_EPS));
     float rstd = gdn_op_round(op, gdn_rsqrt(sum)), factor = gdn_op_round(op, scale);
     int i = 0;
@@ -84,17 +102,6 @@ GDN_INLINE void gdn_l2_norm(const gdn_recipe *recipe, const float *x, int n, dou
         out[i] = 0;
 }
 
-/* A row rounded to a format in place. x: [n] */
-GDN_INLINE void gdn_row_round(gdn_format_id format, float *x, int n)
-{
-    if (format == GDN_BF16)
-        for (int i = 0; i < n; i++)
-            x[i] = gdn_bf16_to_float(gdn_float_to_bf16(x[i]));
-    else if (format != GDN_FP32)
-        for (int i = 0; i < n; i++)
-            x[i] = (float)gdn_round(&gdn_formats[format], x[i]);
-}
-
 /*
  * The gated RMS norm of one row, rounded once where it leaves. Each product of ((o rstd) w) (z sigmoid(z)) is
  * a float operation, rounded again where the recipe's format is bf16: that is the bf16 operation, since 24 >=
@@ -109,12 +116,13 @@ GDN_INLINE void gdn_out_norm(const gdn_recipe *recipe, const float *o, const flo
     enum { STRIP = 64 };
     for (int from = 0; from < dv; from += STRIP) {
         int n = dv - from < STRIP ? dv - from : STRIP;
-        float gate[STRIP], normed[STRIP];
+        float gate[STRIP], normed[STRIP], zs[STRIP];
+        memcpy(zs, z + from, (size_t)n * sizeof *z);
+        gdn_row_round(recipe->input, zs, n);
         for (int j = 0; j < n; j++)
-            gate[j] =
-                op == GDN_FP32 ? (float)gdn_sigmoid(z[from + j]) : gdn_op_round(op, gdn_sigmoid(z[from + j]));
+            gate[j] = op == GDN_FP32 ? (float)gdn_sigmoid(zs[j]) : gdn_op_round(op, gdn_sigmoid(zs[j]));
         for (int j = 0; j < n; j++) {
-            gate[j] *= z[from + j];
+            gate[j] *= zs[j];
             normed[j] = o[from + j] * rstd;
         }
         gdn_row_round(op, gate, n);

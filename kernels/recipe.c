@@ -9,20 +9,20 @@ const char *const gdn_rounding_names[GDN_ROUNDINGS] = {"nearest", "stochastic"};
 
 const gdn_recipe gdn_recipes[] = {
     {"fp32", "all in fp32, state in fp32", GDN_FP32, GDN_FP32, GDN_SOFTPLUS_EXACT, GDN_FP32, GDN_FP32,
-     GDN_FP32, GDN_NEAREST, GDN_FP32},
+     GDN_FP32, GDN_NEAREST, GDN_FP32, GDN_FP32},
     {"bf16", "every result of every operation rounded to bf16, state in bf16", GDN_BF16, GDN_BF16,
-     GDN_SOFTPLUS_EXACT, GDN_BF16, GDN_BF16, GDN_BF16, GDN_NEAREST, GDN_BF16},
+     GDN_SOFTPLUS_EXACT, GDN_BF16, GDN_BF16, GDN_BF16, GDN_NEAREST, GDN_BF16, GDN_BF16},
     {"bf16-io", "bf16 q, k, v, beta in; fp32 gate, accumulation and state; output rounded once", GDN_FP32,
-     GDN_FP32, GDN_SOFTPLUS_EXACT, GDN_BF16, GDN_FP32, GDN_FP32, GDN_NEAREST, GDN_BF16},
+     GDN_FP32, GDN_SOFTPLUS_EXACT, GDN_BF16, GDN_FP32, GDN_FP32, GDN_NEAREST, GDN_BF16, GDN_BF16},
     {"bf16-state", "bf16-io with the state rounded to bf16 at every token, to nearest", GDN_FP32, GDN_FP32,
-     GDN_SOFTPLUS_EXACT, GDN_BF16, GDN_FP32, GDN_BF16, GDN_NEAREST, GDN_BF16},
+     GDN_SOFTPLUS_EXACT, GDN_BF16, GDN_FP32, GDN_BF16, GDN_NEAREST, GDN_BF16, GDN_BF16},
     {"bf16-state-sr", "bf16-io with the state rounded to bf16 at every token, stochastically", GDN_FP32,
-     GDN_FP32, GDN_SOFTPLUS_EXACT, GDN_BF16, GDN_FP32, GDN_BF16, GDN_STOCHASTIC, GDN_BF16},
+     GDN_FP32, GDN_SOFTPLUS_EXACT, GDN_BF16, GDN_FP32, GDN_BF16, GDN_STOCHASTIC, GDN_BF16, GDN_BF16},
     {"vllm-decode",
      "decode kernel: beta and everything inside fp32, log(1 + exp x) softplus, fp32 state cache", GDN_FP32,
-     GDN_FP32, GDN_SOFTPLUS_LOG_EXP, GDN_FP32, GDN_FP32, GDN_FP32, GDN_NEAREST, GDN_BF16},
+     GDN_FP32, GDN_SOFTPLUS_LOG_EXP, GDN_FP32, GDN_FP32, GDN_FP32, GDN_NEAREST, GDN_BF16, GDN_BF16},
     {"vllm-decode-bf16", "vllm-decode with a bf16 state cache", GDN_FP32, GDN_FP32, GDN_SOFTPLUS_LOG_EXP,
-     GDN_FP32, GDN_FP32, GDN_BF16, GDN_NEAREST, GDN_BF16},
+     GDN_FP32, GDN_FP32, GDN_BF16, GDN_NEAREST, GDN_BF16, GDN_BF16},
 };
 
 const int gdn_recipe_count = sizeof gdn_recipes / sizeof gdn_recipes[0];

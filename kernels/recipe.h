@@ -35,6 +35,7 @@ typedef struct gdn_recipe {
     gdn_format_id state; /* the state as it rests between tokens */
     gdn_rounding state_rounding;
     gdn_format_id output; /* o and y, each rounded once where it leaves */
+    gdn_format_id input;  /* q, k, v and z as they come in */
 } gdn_recipe;
 
 extern const gdn_recipe gdn_recipes[];

@@ -209,12 +209,14 @@ static tile_function choose(const gdn_recipe *r)
     return any[r->op == GDN_BF16][r->state_rounding];
 }
 
-/* Rows of v padded to whole tiles. v: [n][dv], out: [n][ld]. */
+/* Rows of v in the recipe's input format, padded to whole tiles. v: [n][dv], out: [n][ld]. */
 static void pad_values(const gdn_recurrent_head *c, float *out, int ld)
 {
-    for (int t = 0; t < c->n; t++)
+    for (int t = 0; t < c->n; t++, out += ld) {
         for (int j = 0; j < ld; j++)
-            out[t * ld + j] = j < c->dv ? gdn_plain_nan(c->v[(size_t)t * (size_t)c->dv + (size_t)j]) : 0;
+            out[j] = j < c->dv ? gdn_plain_nan(c->v[(size_t)t * (size_t)c->dv + (size_t)j]) : 0;
+        gdn_row_round(c->recipe->input, out, c->dv);
+    }
 }
 
 void GDN_ISA_NAME(gdn_recurrent_head)(const gdn_recurrent_head *c)

@@ -8,6 +8,8 @@
 
 static const mpfr_rnd_t RN = MPFR_RNDN;
 
+_Static_assert(GMP_NUMB_BITS == 64, "significands are read as 64-bit limbs");
+
 typedef unsigned __int128 wide;
 
 /* A sum in fixed point: 256 bits in two's complement, least significant first, times 2^(exponent - 192). */
@@ -152,8 +154,8 @@ static void recurrence(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t 
 {
     size_t dk = (size_t)e->s.shape.dk, dv = (size_t)e->s.shape.dv, m = (size_t)e->s.ncolumns;
     advance_scale(e, h, span);
-    mpfr_flags_t raised = 0;
-#pragma omp parallel reduction(| : raised)
+    mpfr_flags_t before = mpfr_flags_save(), raised = 0; /* the region's first thread is this one */
+#pragma omp parallel reduction(| : raised) if (m > 1)
     {
         mpfr_t t[2];
         mpfr_inits2(e->p, t[0], t[1], (mpfr_ptr)0);
@@ -166,7 +168,7 @@ static void recurrence(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t 
         raised = mpfr_flags_save();
         mpfr_clears(t[0], t[1], (mpfr_ptr)0);
     }
-    mpfr_flags_set(raised); /* flags are the thread's own: hand them to the caller's */
+    mpfr_flags_set(before | raised);
 }
 
 static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *err)

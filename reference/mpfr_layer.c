@@ -6,7 +6,8 @@
 
 static const mpfr_rnd_t RN = MPFR_RNDN;
 
-/* alpha = exp(g) is 0 below this g: with alphas above e^VANISHED = 2^-3e9 no product of a run leaves the range. */
+/* alpha = exp(g) is 0 below this g: with alphas above e^VANISHED = 2^-3e9 no product of a run leaves the
+ * range. */
 static const double VANISHED = -0x1p31;
 
 gdn_status gdn_mpfr_array_new(gdn_mpfr_array *a, size_t n, mpfr_prec_t p, gdn_error *err)
@@ -111,9 +112,26 @@ void gdn_mpfr_split(mpfr_t x, double *hi, double *lo, size_t at, mpfr_t t)
     }
 }
 
+/* Beyond this size of x, e^-|x| is below every precision in use: softplus(x) = x or 0, sigmoid(x) = 1 or 0.
+ */
+static const double SATURATED = 0x1p31;
+
+/* x <- log1p(exp x) */
+static void softplus(mpfr_t x)
+{
+    if (!mpfr_nan_p(x) && mpfr_cmp_d(x, SATURATED) > 0)
+        return;
+    mpfr_exp(x, x, RN);
+    mpfr_log1p(x, x, RN);
+}
+
 /* r <- sigmoid(x) = 1 / (1 + exp(-x)). r != x. */
 static void sigmoid(mpfr_t r, mpfr_t x)
 {
+    if (!mpfr_nan_p(x) && (mpfr_cmp_d(x, SATURATED) > 0 || mpfr_cmp_d(x, -SATURATED) < 0)) {
+        mpfr_set_si(r, mpfr_sgn(x) > 0, RN);
+        return;
+    }
     mpfr_neg(r, x, RN);
     mpfr_exp(r, r, RN);
     mpfr_add_ui(r, r, 1, RN);
@@ -148,14 +166,13 @@ static void gate(gdn_mpfr_layer *e, const gdn_block *in, const gdn_outputs *out,
         mpfr_set_d(t[0], in->a[at], RN);
         mpfr_set_d(t[1], p->dt_bias[h], RN);
         mpfr_add(t[0], t[0], t[1], RN);
-        mpfr_exp(t[0], t[0], RN);
-        mpfr_log1p(t[0], t[0], RN);
+        softplus(t[0]);
         mpfr_mul(t[0], t[0], e->rate.x[h], RN);
         mpfr_neg(t[0], t[0], RN);
         if (mpfr_zero_p(e->rate.x[h]))
             mpfr_set_zero(t[0], -1);
     }
-    if (mpfr_cmp_d(t[0], VANISHED) < 0)
+    if (!mpfr_nan_p(t[0]) && mpfr_cmp_d(t[0], VANISHED) < 0)
         mpfr_set_zero(e->alpha.x[n], 1);
     else
         mpfr_exp(e->alpha.x[n], t[0], RN);

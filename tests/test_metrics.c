@@ -280,14 +280,14 @@ START_TEST(order_of_summation)
 {
     static matrix m;
     fill(&m, false, 13);
-    double lane[GDN_LANES] = {0};
+    double lane[GDN_METRIC_LANES] = {0};
     for (int row = 0; row < ROWS; row++)
         for (int j = 0; j < WIDTH; j++) {
             double d = m.x[row * WIDTH + j] - m.r[row * WIDTH + j];
-            lane[j % GDN_LANES] += d * d;
+            lane[j % GDN_METRIC_LANES] += d * d;
         }
-    for (int half = 1; half < GDN_LANES; half *= 2)
-        for (int i = 0; i + half < GDN_LANES; i += 2 * half)
+    for (int half = 1; half < GDN_METRIC_LANES; half *= 2)
+        for (int i = 0; i + half < GDN_METRIC_LANES; i += 2 * half)
             lane[i] += lane[i + half];
     gdn_sums s = sums_of_rows(&m, 0, ROWS, ROWS);
     GDN_CHECK(s.dd == lane[0], "sum d^2 is %a, by definition %a", s.dd, lane[0]);
