@@ -628,7 +628,7 @@ static gdn_status validate(gdn_experiment *e, gdn_error *err)
         (status = whole(&c, "dk", f->dk, 1, GDN_MAX_DIM)) ||
         (status = whole(&c, "dv", f->dv, 1, GDN_MAX_DIM)) ||
         (status = whole(&c, "reference/precision", r->precision, 80, 2000)) ||
-        (status = whole(&c, "reference/check_precision", r->check_precision, r->precision + 40, 4000)) ||
+        (status = whole(&c, "reference/check_precision", r->check_precision, r->precision + 47, 4000)) ||
         (status = whole(&c, "reference/check_columns", r->check_columns, 1, GDN_MAX_DIM)) ||
         (status = lengths_ok(&c, "", f->lengths, f->lengths_count)))
         return status;

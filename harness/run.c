@@ -228,10 +228,10 @@ gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r
     if (!status)
         status = missing(&p, tasks, count, todo, &work, err);
     if (!status) {
+        watch_signals();
         if (!o->quiet)
             fprintf(stderr, "%s: %d tasks, %d of them done already, %d thread%s\n", r->name, count,
                     count - p.n, o->jobs, o->jobs == 1 ? "" : "s");
-        watch_signals();
         gdn_progress_start(&p.progress, r->name, work / 1e6, "M element-steps", o->quiet);
         for (int i = 0; i < count; i++) {
             tasks[i].cost /= 1e6;

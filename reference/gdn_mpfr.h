@@ -4,7 +4,7 @@
  *
  * Nothing here is clever. Each line of the formula is one loop, each operation is rounded once to `precision`
  * bits (113 by default: MPFR's fast paths want all operands at one precision between 64 and 128 bits, and a
- * product followed by a sum beats mpfr_fma). Its certificate is the same run at 48 more bits: the two must
+ * product followed by a sum beats mpfr_fma). Its certificate is the same run at 160 bits: the two must
  * agree.
  */
 #ifndef GDN_REFERENCE_GDN_MPFR_H

@@ -135,7 +135,7 @@ static const bad_case keys_and_words[] = {
     {"base: bf16", "bases: bf16", 12,
      "define/0/bases: unknown key (did you mean 'base'?); allowed: name summary base store_a zero_centred "
      "a_log "
-     "dt_bias norm_weight alpha recipe exp_a beta qk state output softplus state_rounding"},
+     "dt_bias norm_weight alpha recipe exp_a beta qk state output input softplus state_rounding"},
     {"seeds: 2", "seeds: 2\nseeds: 3", 4, "seeds: the key is there twice"},
     {"heads: 3", "heads: 3\n    rank: 4\n    heads: 3", 17, "populations/0/heads: the key is there twice"},
     {"      v: v", "      v: v\n      q: w", 26, "populations/1/file/q: the key is there twice"},
@@ -434,7 +434,7 @@ START_TEST(too_many_lengths)
     for (int i = 1; i <= GDN_PLAN_LENGTHS + 1; i++)
         n += (size_t)sprintf(list + n, "%s%d", i > 1 ? ", " : "lengths: [", i);
     sprintf(list + n, "]");
-    snprintf(text, sizeof text, "%s", edited(good, "lengths: [4, 8]", list));
+    snprintf(text, sizeof text, "%.11999s", edited(good, "lengths: [4, 8]", list));
     refused(text, 6, "lengths: 1001 lengths; at most 1000 are allowed");
 }
 END_TEST
@@ -443,7 +443,7 @@ END_TEST
 START_TEST(last_message_counts)
 {
     char text[2 * sizeof good];
-    snprintf(text, sizeof text, "%s", edited(good, "dk: 16", "dk: 1e-999"));
+    snprintf(text, sizeof text, "%.*s", (int)sizeof text - 1, edited(good, "dk: 16", "dk: 1e-999"));
     refused(edited(text, "heads: 3", "haeds: 3"), 15,
             "populations/0/haeds: unknown key (did you mean 'heads'?)" POPULATION_KEYS);
 }
@@ -656,15 +656,15 @@ START_TEST(definitions)
     gdn_profile_text(&wrapped, x, sizeof x);
     ck_assert_str_eq(
         x, "A_log=fp32>bf16>fp32;dt_bias=bf16-pair;w=fp32;alpha=fp64;op=fp32;exp_a=fp32;softplus=exact;"
-           "beta=fp32;qk=fp32;state=fp32;rounding=nearest;out=fp32");
+           "beta=fp32;qk=fp32;state=fp32;rounding=nearest;out=fp32;in=fp32");
     gdn_profile_text(&twin, x, sizeof x);
     ck_assert_str_eq(
         x, "A=fp32>bf16>fp32;dt_bias=bf16-pair;w-1=e4m3;alpha=fp16;op=fp32;exp_a=fp32;softplus=exact;"
-           "beta=fp32;qk=fp32;state=fp32;rounding=nearest;out=fp32");
+           "beta=fp32;qk=fp32;state=fp32;rounding=nearest;out=fp32;in=fp32");
     gdn_profile_text(&odd, x, sizeof x);
     ck_assert_str_eq(
         x, "A_log=fp32>bf16>fp32;dt_bias=bf16-pair;w-1=e4m3;alpha=fp64;op=fp32;exp_a=bf16;softplus=torch;"
-           "beta=fp16;qk=tf32;state=e5m2;rounding=stochastic;out=e4m3");
+           "beta=fp16;qk=tf32;state=e5m2;rounding=stochastic;out=e4m3;in=bf16");
     GDN_CHECK(gdn_profile_decay(&wrapped, -3.3) == -3.296875, "A_log -3.3 rests as %a",
               gdn_profile_decay(&wrapped, -3.3));
     ck_assert_int_eq(gdn_experiment_profile(e, "bf17"), -1);

@@ -184,10 +184,19 @@ static void model_out_norm(const gdn_recipe *r, const double *o, const float *z,
     }
 }
 
+/* A row of q, k, v or z in the recipe's input format. x, out: [n] */
+static const float *as_input(const gdn_recipe *r, const float *x, int n, float *out)
+{
+    for (int i = 0; i < n; i++)
+        out[i] = (float)gdn_round(&gdn_formats[r->input], x[i]);
+    return out;
+}
+
 static result model_run(const problem *p, const gdn_recipe *r)
 {
     int dk = p->shape.dk, dv = p->shape.dv;
     double q[GDN_MAX_DIM], k[GDN_MAX_DIM];
+    float row_in[GDN_MAX_DIM];
     result x = gdn_result_new(p);
     for (int h = 0; h < p->shape.heads; h++) {
         double *S = x.state + (size_t)h * (size_t)dk * (size_t)dv;
@@ -196,23 +205,24 @@ static result model_run(const problem *p, const gdn_recipe *r)
             size_t at = (size_t)h * (size_t)p->tokens + (size_t)t, row = at * (size_t)dv;
             double arg = op(r, p->a[at] + op(r, p->dt_bias[h]));
             double softplus = gdn_gate_softplus(r->softplus, &gdn_formats[r->op], arg);
-            x.g[at] = p->g ? p->g[at] : op(r, -rate * softplus);
+            x.g[at] = op(r, p->g ? p->g[at] : -rate * softplus);
             x.alpha[at] = op(r, gdn_exp(x.g[at]));
             double beta = p->beta ? p->beta[at] : op(r, gdn_sigmoid(p->b[at]));
             beta = gdn_round(&gdn_formats[r->beta], beta);
-            model_l2_norm(r, p->k + at * (size_t)dk, dk, 1, k);
-            model_l2_norm(r, p->q + at * (size_t)dk, dk, 1 / sqrt(dk), q);
+            model_l2_norm(r, as_input(r, p->k + at * (size_t)dk, dk, row_in), dk, 1, k);
+            model_l2_norm(r, as_input(r, p->q + at * (size_t)dk, dk, row_in), dk, 1 / sqrt(dk), q);
+            as_input(r, p->v + row, dv, row_in);
             for (int j = 0; j < dv; j++) {
-                double o = model_column(p, r, S, k, q, x.alpha[at], beta, p->v[row + (size_t)j], h, t + 1, j);
+                double o = model_column(p, r, S, k, q, x.alpha[at], beta, row_in[j], h, t + 1, j);
                 x.o[row + (size_t)j] = gdn_round(&gdn_formats[r->output], o);
             }
-            model_out_norm(r, x.o + row, p->z + row, p->w, dv, x.y + row);
+            model_out_norm(r, x.o + row, as_input(r, p->z + row, dv, row_in), p->w, dv, x.y + row);
         }
     }
     return x;
 }
 
-/* g and beta given, as fp32 numbers that no narrower format holds. */
+/* g and beta given, and q, k, v, z, as fp32 numbers that no narrower format holds. */
 static void give_gates(problem *p)
 {
     size_t n = gdn_problem_rows(p);
@@ -222,6 +232,15 @@ static void give_gates(problem *p)
     for (size_t i = 0; i < n; i++) {
         p->g[i] = (float)gdn_test_uniform(&seed, -1, 0);
         p->beta[i] = (float)gdn_test_uniform(&seed, 0, 1);
+    }
+    const size_t k = n * (size_t)p->shape.dk, v = n * (size_t)p->shape.dv;
+    for (size_t i = 0; i < k; i++) {
+        p->q[i] *= 1.001f;
+        p->k[i] *= 1.001f;
+    }
+    for (size_t i = 0; i < v; i++) {
+        p->v[i] *= 1.001f;
+        p->z[i] *= 1.001f;
     }
 }
 
