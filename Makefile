@@ -8,6 +8,9 @@ CFLAGS ?= -O3 -g
 BUILD ?= build
 RESULTS ?= $(BUILD)/results
 JOBS ?= $(shell nproc)
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(JOBS)
+endif
 PREFIX ?= /usr/local
 
 # -ffp-contract=off: portable results allow a fused multiply-add only where the source asks for one.

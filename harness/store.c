@@ -67,7 +67,6 @@ static gdn_status create(gdn_store *s, gdn_error *err)
 {
     char sql[4096];
     int n = snprintf(sql, sizeof sql,
-                     "BEGIN;"
                      "CREATE TABLE tasks (task TEXT PRIMARY KEY, population TEXT, seed INTEGER, rows INTEGER,"
                      " checksum TEXT, seconds REAL);"
                      "CREATE TABLE rows (task TEXT NOT NULL");
@@ -76,29 +75,34 @@ static gdn_status create(gdn_store *s, gdn_error *err)
                       column_types[gdn_columns[i].type]);
     snprintf(sql + n, sizeof sql - (size_t)n,
              ");CREATE UNIQUE INDEX rows_cell ON rows (task, cell);"
-             "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
+             "PRAGMA application_id = %d; PRAGMA user_version = %d",
              APPLICATION_ID, GDN_SCHEMA);
     return execute(s, sql, "create the tables of the store", err);
 }
 
-/* A database of ours at this schema version, a new one, or neither. */
+/* A database of ours at this schema version, a new one, or neither. One transaction: of two that find an
+ * empty file, one makes it a store. */
 static gdn_status recognise(gdn_store *s, gdn_error *err)
 {
-    gdn_status status = execute(s, "PRAGMA schema_version", "open the store", err);
+    gdn_status status = execute(s, "BEGIN IMMEDIATE", "open the store", err);
     if (status)
         return status;
     int64_t id = pragma(s, "PRAGMA application_id"), version = pragma(s, "PRAGMA user_version");
     if (id == 0 && pragma(s, "SELECT count(*) FROM sqlite_master") == 0)
-        return create(s, err);
-    if (id != APPLICATION_ID)
-        return gdn_fail(err, GDN_BAD_INPUT, "%s: an SQLite database, but not a store of gdnprec", s->path);
-    if (version != GDN_SCHEMA)
-        return gdn_fail(err, GDN_BAD_INPUT,
-                        "%s: a store of schema version %" PRId64
-                        "; this gdnprec writes version %d; move the store away "
-                        "or choose another --results directory",
-                        s->path, version, GDN_SCHEMA);
-    return GDN_OK;
+        status = create(s, err);
+    else if (id != APPLICATION_ID)
+        status = gdn_fail(err, GDN_BAD_INPUT, "%s: an SQLite database, but not a store of gdnprec", s->path);
+    else if (version != GDN_SCHEMA)
+        status = gdn_fail(err, GDN_BAD_INPUT,
+                          "%s: a store of schema version %" PRId64
+                          "; this gdnprec writes version %d; move the store away "
+                          "or choose another --results directory",
+                          s->path, version, GDN_SCHEMA);
+    if (!status)
+        status = execute(s, "COMMIT", "create the tables of the store", err);
+    if (status)
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
 }
 
 gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err)
