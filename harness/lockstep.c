@@ -226,28 +226,47 @@ static gdn_block block_of(const gdn_lockstep *l, const gdn_level *level, const g
                        .beta = in->beta ? in->beta + n : NULL};
 }
 
+static gdn_status advance_level(gdn_lockstep *l, gdn_set *set, int i, const gdn_block *in, double *seconds,
+                                gdn_error *err)
+{
+    gdn_level *level = &set->level[i];
+    const gdn_trace *base = &set->level[GDN_BASE].trace;
+    struct timespec start;
+    if (!level->engine)
+        return GDN_OK;
+    gdn_block block = block_of(l, level, in);
+    gdn_outputs out = outputs_of(&level->trace);
+    size_t at = (size_t)level->head * (size_t)in->tokens;
+    if (i > GDN_BASE) { /* a sample of columns takes the mean of o^2 from the base */
+        out.ms = base->ms ? base->ms + at : NULL;
+        out.ms_lo = base->ms_lo ? base->ms_lo + at : NULL;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    gdn_status status = level->engine->advance(level->self, &block, &out, err);
+    *seconds = gdn_seconds_since(&start);
+    return status;
+}
+
+/* All levels of a set; with a core to spare the witness runs beside the others, unless it needs the base's
+ * mean. */
 static gdn_status advance_levels(gdn_lockstep *l, gdn_set *set, const gdn_block *in, gdn_error *err)
 {
-    gdn_status status = GDN_OK;
-    const gdn_trace *base = &set->level[GDN_BASE].trace;
-    for (int i = 0; i < GDN_LEVELS && !status; i++) {
-        gdn_level *level = &set->level[i];
-        if (!level->engine)
-            continue;
-        struct timespec start;
-        gdn_block block = block_of(l, level, in);
-        gdn_outputs out = outputs_of(&level->trace);
-        size_t at = (size_t)level->head * (size_t)in->tokens;
-        if (i > GDN_BASE) { /* a sample of columns takes the mean of o^2 from the base */
-            out.ms = base->ms ? base->ms + at : NULL;
-            out.ms_lo = base->ms_lo ? base->ms_lo + at : NULL;
+    gdn_status status[GDN_LEVELS] = {GDN_OK};
+    gdn_error own[GDN_LEVELS] = {{""}};
+    double seconds[GDN_LEVELS] = {0};
+    bool beside = l->spare && set->level[GDN_WITNESS].engine && !l->wanted[GDN_Q_Y];
+#pragma omp parallel for num_threads(2) schedule(static, 1) if (beside)
+    for (int part = 0; part < 2; part++)
+        for (int i = part ? GDN_WITNESS : GDN_BASE; i < (part ? GDN_LEVELS : GDN_WITNESS); i++)
+            status[i] = advance_level(l, set, i, in, &seconds[i], &own[i]);
+    for (int i = 0; i < GDN_LEVELS; i++) {
+        l->certify_seconds += i > GDN_BASE ? seconds[i] : 0;
+        if (status[i]) {
+            *err = own[i];
+            return status[i];
         }
-        clock_gettime(CLOCK_MONOTONIC, &start);
-        status = level->engine->advance(level->self, &block, &out, err);
-        if (i > GDN_BASE)
-            l->certify_seconds += gdn_seconds_since(&start);
     }
-    return status;
+    return GDN_OK;
 }
 
 static gdn_status advance_sets(gdn_lockstep *l, const gdn_block *in, bool starts, gdn_error *err)

@@ -69,6 +69,7 @@ typedef struct gdn_lockstep {
     bool reported[GDN_QUANTITIES]; /* asked for */
     bool wanted[GDN_QUANTITIES];   /* accumulated: also what the uncertainty of another rests on */
     bool recurrence;
+    bool spare; /* a core is free for the witness */
     const gdn_ladder *ladder;
     int *checked, *witnessed; /* [nchecked], [nwitnessed] value columns that these levels run */
     int *witness_index;       /* [nwitnessed] where the witnessed columns stand among the checked */

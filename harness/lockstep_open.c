@@ -229,6 +229,7 @@ gdn_status gdn_lockstep_open(const gdn_task *task, gdn_lockstep **out, gdn_error
     if (!l)
         return gdn_no_memory(err, "a task");
     l->e = task->experiment;
+    l->spare = task->spare;
     l->ladder = &gdn_ladders[l->e->ladder];
     gdn_status status = gdn_source_open(l->e, task->population, task->seed, task->block, &l->source, err);
     if (!status)

@@ -94,7 +94,7 @@ static void run_one(pool *p, const gdn_task *task)
 
 static gdn_status run_all(pool *p, int jobs)
 {
-#pragma omp parallel for num_threads(jobs) schedule(dynamic, 1)
+#pragma omp parallel for num_threads(jobs < p->n ? jobs : p->n) schedule(dynamic, 1) if (p->n > 1)
     for (int i = 0; i < p->n; i++) {
         bool stop;
 #pragma omp critical(gdn_pool)
@@ -203,6 +203,7 @@ gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r
     struct timespec start;
     char store[4200];
     clock_gettime(CLOCK_MONOTONIC, &start);
+    omp_set_max_active_levels(2); /* tasks, and where cores are left the witness of a task */
     omp_set_num_threads(o->jobs); /* engines that spread over threads take no more either */
     gdn_status status = gdn_inputs_init(err);
     if (!status)
@@ -236,6 +237,7 @@ gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r
         for (int i = 0; i < count; i++) {
             tasks[i].cost /= 1e6;
             tasks[i].block = o->block ? o->block : GDN_BLOCK;
+            tasks[i].spare = p.n < o->jobs;
         }
         status = run_all(&p, o->jobs);
         if (interrupted)

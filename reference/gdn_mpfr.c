@@ -28,6 +28,12 @@ static void column(gdn_mpfr_layer *e, mpfr_t *S, mpfr_t *k, mpfr_t *q, int n, do
 static void recurrence(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t at, int span)
 {
     size_t dk = (size_t)e->s.shape.dk, dv = (size_t)e->s.shape.dv, m = (size_t)e->s.ncolumns;
+    for (size_t n = 0; n < (size_t)span; n++) {
+        gdn_mpfr_l2_norm(e, in->k + (at + n) * dk, e->k.x + n * dk);
+        gdn_mpfr_l2_norm(e, in->q + (at + n) * dk, e->q.x + n * dk);
+        for (size_t i = 0; i < dk; i++)
+            mpfr_mul(e->q.x[n * dk + i], e->q.x[n * dk + i], e->scale, RN);
+    }
     for (size_t j = 0; j < m; j++)
         for (int n = 0; n < span; n++)
             column(e, e->state.x + (h * m + j) * dk, e->k.x + (size_t)n * dk, e->q.x + (size_t)n * dk, n,

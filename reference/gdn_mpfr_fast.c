@@ -3,6 +3,7 @@
 #include "reference/gdn_mpfr_fast.h"
 
 #include <gmp.h>
+#include <stdlib.h>
 
 #include "reference/mpfr_layer.h"
 
@@ -17,6 +18,17 @@ typedef struct fixed {
     uint64_t limb[4];
     mpfr_exp_t exponent;
 } fixed;
+
+/* mpfr_regular_p and mpfr_number_p without the call. */
+static inline bool regular(mpfr_srcptr x)
+{
+    return abs(mpfr_custom_get_kind(x)) == MPFR_REGULAR_KIND;
+}
+
+static inline bool number(mpfr_srcptr x)
+{
+    return regular(x) || abs(mpfr_custom_get_kind(x)) == MPFR_ZERO_KIND;
+}
 
 /* The significand of a regular number of two limbs: an integer in [2^127, 2^128), times 2^(exponent - 128).
  */
@@ -89,19 +101,19 @@ static void dot(mpfr_t r, mpfr_t *x, mpfr_t *y, int n, mpfr_t t)
     fixed sum = {.exponent = 0};
     bool plain = mpfr_get_prec(r) <= 64 || mpfr_get_prec(r) > 128, zero = true;
     for (int i = 0; i < n && !plain; i++) {
-        if (mpfr_regular_p(x[i]) && mpfr_regular_p(y[i])) {
+        plain = !number(x[i]) || !number(y[i]);
+        if (regular(x[i]) && regular(y[i])) {
             mpfr_exp_t e = mpfr_custom_get_exp(x[i]) + mpfr_custom_get_exp(y[i]);
             sum.exponent = zero || e > sum.exponent ? e : sum.exponent;
             zero = false;
         }
-        plain = !mpfr_number_p(x[i]) || !mpfr_number_p(y[i]);
     }
     if (plain) {
         gdn_mpfr_dot(r, x, y, n, t);
         return;
     }
     for (int i = 0; i < n; i++)
-        if (mpfr_regular_p(x[i]) && mpfr_regular_p(y[i]))
+        if (regular(x[i]) && regular(y[i]))
             add_product(&sum, x[i], y[i]);
     if (zero)
         mpfr_set_zero(r, 1);
@@ -109,51 +121,71 @@ static void dot(mpfr_t r, mpfr_t *x, mpfr_t *y, int n, mpfr_t t)
         set_fixed(r, &sum);
 }
 
+/* layer.own: c of every head, then four factors of every token of the span. */
+enum { SCALE, READ, WRITE, QUERY, FACTORS };
+
+static mpfr_ptr factor(gdn_mpfr_layer *e, int which, int n)
+{
+    return e->own.x[e->s.shape.heads + GDN_MPFR_SPAN * which + n];
+}
+
+/* x as numbers, and r <- rsqrt(sum x^2 + eps). x: [dk], y: [dk]; t: scratch. */
+static void row(gdn_mpfr_layer *e, const float *x, mpfr_t *y, mpfr_t r, mpfr_t t)
+{
+    for (int i = 0; i < e->s.shape.dk; i++)
+        mpfr_set_d(y[i], x[i], RN);
+    dot(r, y, y, e->s.shape.dk, t);
+    mpfr_add(r, r, e->eps, RN);
+    mpfr_rec_sqrt(r, r, RN);
+}
+
 /*
- * own: c of every head, then c of every token of the span.
+ * Rows and factors of the span: c, the product of alphas, which starts over at 1 where alpha = 0 clears the
+ * state; c / |k|, by which S~ . k is read; beta / (|k| c), by which k is written; c d_k^(-1/2) / |q|.
  */
-static mpfr_t *scales(gdn_mpfr_layer *e)
+static void prepare(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t at, int span)
 {
-    return e->own.x + e->s.shape.heads;
-}
-
-/* c over the span; a token with alpha = 0 starts over at 1. */
-static void advance_scale(gdn_mpfr_layer *e, size_t h, int span)
-{
-    mpfr_t *c = scales(e);
+    size_t dk = (size_t)e->s.shape.dk;
     for (int n = 0; n < span; n++) {
-        mpfr_mul(c[n], n ? c[n - 1] : e->own.x[h], e->alpha.x[n], RN);
+        mpfr_ptr c = factor(e, SCALE, n), read = factor(e, READ, n), write = factor(e, WRITE, n),
+                 query = factor(e, QUERY, n);
+        mpfr_mul(c, n ? factor(e, SCALE, n - 1) : e->own.x[h], e->alpha.x[n], RN);
         if (mpfr_zero_p(e->alpha.x[n]))
-            mpfr_set_ui(c[n], 1, RN);
+            mpfr_set_ui(c, 1, RN);
+        row(e, in->k + (at + (size_t)n) * dk, e->k.x + (size_t)n * dk, read, e->t.x[0]);
+        row(e, in->q + (at + (size_t)n) * dk, e->q.x + (size_t)n * dk, query, e->t.x[0]);
+        mpfr_mul(write, e->beta.x[n], read, RN);
+        mpfr_div(write, write, c, RN);
+        mpfr_mul(read, read, c, RN);
+        mpfr_mul(query, query, e->scale, RN);
+        mpfr_mul(query, query, c, RN);
     }
-    mpfr_set(e->own.x[h], c[span - 1], RN);
+    mpfr_set(e->own.x[h], factor(e, SCALE, span - 1), RN);
 }
 
-/* One column over one token. S, k, q: [dk]; t: two numbers of scratch, one of them for delta. */
+/* One column over one token. S, k, q: [dk]; t: two numbers of scratch. */
 static void column(gdn_mpfr_layer *e, mpfr_t *S, mpfr_t *k, mpfr_t *q, int n, double v, mpfr_t o, mpfr_t *t)
 {
     int dk = e->s.shape.dk;
-    mpfr_ptr c = scales(e)[n];
     if (mpfr_zero_p(e->alpha.x[n]))
         for (int i = 0; i < dk; i++)
             mpfr_set_zero(S[i], 1);
     dot(t[0], S, k, dk, t[1]);
-    mpfr_mul(t[0], t[0], c, RN);
+    mpfr_mul(t[0], t[0], factor(e, READ, n), RN);
     mpfr_d_sub(t[0], v, t[0], RN);
-    mpfr_mul(t[0], e->beta.x[n], t[0], RN);
-    mpfr_div(t[0], t[0], c, RN);
+    mpfr_mul(t[0], t[0], factor(e, WRITE, n), RN);
     for (int i = 0; i < dk; i++) {
         mpfr_mul(t[1], k[i], t[0], RN);
         mpfr_add(S[i], S[i], t[1], RN);
     }
     dot(o, S, q, dk, t[1]);
-    mpfr_mul(o, o, c, RN);
+    mpfr_mul(o, o, factor(e, QUERY, n), RN);
 }
 
 static void recurrence(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t at, int span)
 {
     size_t dk = (size_t)e->s.shape.dk, dv = (size_t)e->s.shape.dv, m = (size_t)e->s.ncolumns;
-    advance_scale(e, h, span);
+    prepare(e, in, h, at, span);
     mpfr_flags_t before = mpfr_flags_save(), raised = 0; /* the region's first thread is this one */
 #pragma omp parallel reduction(| : raised) if (m > 1)
     {
@@ -178,7 +210,7 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
     *self = NULL;
     if (status)
         return status;
-    status = gdn_mpfr_array_new(&e->own, (size_t)setup->shape.heads + GDN_MPFR_SPAN, e->p, err);
+    status = gdn_mpfr_array_new(&e->own, (size_t)setup->shape.heads + GDN_MPFR_SPAN * FACTORS, e->p, err);
     if (status) {
         gdn_mpfr_layer_close(e);
         return status;

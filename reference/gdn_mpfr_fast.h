@@ -4,11 +4,13 @@
  *
  * With c the product of all alphas so far and S = c S~,
  *
- *     c <- alpha c;  delta = beta (v - c (S~ . k));  S~ <- S~ + k (delta / c);  o = c (S~ . q)
+ *     c <- alpha c
+ *     S~ <- S~ + k (beta / (|k| c)) (v - (c / |k|) (S~ . k))
+ *     o = (c d_k^(-1/2) / |q|) (S~ . q)
  *
- * saves the pass that multiplies the state by alpha: three passes of product and sum instead of three and a
- * product. MPFR's exponents (2^62) hold c over any length; alpha = 0 clears the state and sets c back to 1.
- * Equal to the literal form to its certificate (tests/test_mpfr_fast.c), not bit for bit.
+ * saves the passes that multiply the state by alpha, and k and q by their norms; the dot products run in
+ * fixed point. MPFR's exponents (2^62) hold c over any length; alpha = 0 clears the state and sets c back
+ * to 1. Equal to the literal form to its certificate (tests/test_mpfr_fast.c), not bit for bit.
  */
 #ifndef GDN_REFERENCE_GDN_MPFR_FAST_H
 #define GDN_REFERENCE_GDN_MPFR_FAST_H

@@ -190,7 +190,7 @@ static void gate(gdn_mpfr_layer *e, const gdn_block *in, const gdn_outputs *out,
 }
 
 /* y = x rsqrt(sum x^2 + eps). x: [dk], y: [dk]. */
-static void l2_norm(gdn_mpfr_layer *e, const float *x, mpfr_t *y)
+void gdn_mpfr_l2_norm(gdn_mpfr_layer *e, const float *x, mpfr_t *y)
 {
     mpfr_t *t = e->t.x;
     mpfr_set_zero(t[0], 1);
@@ -257,7 +257,7 @@ void gdn_mpfr_range(void)
 gdn_status gdn_mpfr_layer_advance(void *self, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
 {
     gdn_mpfr_layer *e = self;
-    size_t dk = (size_t)e->s.shape.dk, m = (size_t)e->s.ncolumns;
+    size_t m = (size_t)e->s.ncolumns;
     if (out->y && e->s.columns && !out->ms)
         return gdn_fail(err, GDN_BAD_INPUT, "y on sampled columns needs the mean square of all columns");
     gdn_mpfr_range();
@@ -265,16 +265,8 @@ gdn_status gdn_mpfr_layer_advance(void *self, const gdn_block *in, const gdn_out
         for (int t = 0; t < in->tokens; t += GDN_MPFR_SPAN) {
             int span = in->tokens - t < GDN_MPFR_SPAN ? in->tokens - t : GDN_MPFR_SPAN;
             size_t at = h * (size_t)in->tokens + (size_t)t;
-            for (int n = 0; n < span; n++) {
+            for (int n = 0; n < span; n++)
                 gate(e, in, out, h, at + (size_t)n, n);
-                if (!e->s.recurrence)
-                    continue;
-                mpfr_t *q = e->q.x + (size_t)n * dk;
-                l2_norm(e, in->k + (at + (size_t)n) * dk, e->k.x + (size_t)n * dk);
-                l2_norm(e, in->q + (at + (size_t)n) * dk, q);
-                for (size_t i = 0; i < dk; i++)
-                    mpfr_mul(q[i], q[i], e->scale, RN);
-            }
             if (!e->s.recurrence)
                 continue;
             e->recurrence(e, in, h, at, span);

@@ -23,7 +23,7 @@ typedef struct gdn_mpfr_array {
 
 typedef struct gdn_mpfr_layer gdn_mpfr_layer;
 
-/* The recurrence of head h over `span` tokens of a block from row `at` on: state and o. */
+/* q^, k^, state and o of head h over `span` tokens of a block from row `at` on; alpha and beta are there. */
 typedef void gdn_mpfr_recurrence(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t at, int span);
 
 struct gdn_mpfr_layer {
@@ -31,7 +31,7 @@ struct gdn_mpfr_layer {
     mpfr_prec_t p;
     int *columns;         /* [ncolumns] */
     gdn_mpfr_array state; /* [H][ncolumns][dk] */
-    gdn_mpfr_array q, k;  /* [GDN_MPFR_SPAN][dk]: q^ d_k^(-1/2) and k^ */
+    gdn_mpfr_array q, k;  /* [GDN_MPFR_SPAN][dk]: q and k as the engine wants them */
     gdn_mpfr_array alpha; /* [GDN_MPFR_SPAN] */
     gdn_mpfr_array beta;  /* [GDN_MPFR_SPAN] */
     gdn_mpfr_array rate;  /* [H]: A */
@@ -53,6 +53,9 @@ void gdn_mpfr_layer_close(void *self);
 
 /* The calling thread's exponent range at its widest (2^62), its flags cleared. */
 void gdn_mpfr_range(void);
+
+/* y = x rsqrt(sum x^2 + eps). x: [dk], y: [dk] */
+void gdn_mpfr_l2_norm(gdn_mpfr_layer *e, const float *x, mpfr_t *y);
 
 /* r <- x . y over [n], by products and sums; t is scratch. */
 void gdn_mpfr_dot(mpfr_t r, mpfr_t *x, mpfr_t *y, int n, mpfr_t t);

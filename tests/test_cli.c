@@ -165,8 +165,8 @@ static char *bytes_of(const char *path, size_t *n)
 /* The CSV files of a results directory are those of whole_run, byte for byte. */
 static void as_whole(const char *results)
 {
-    static const char *const files[] = {"cells.csv", "summary.csv", "growth.csv", "tasks.csv"};
-    for (int i = 0; i < 4; i++) {
+    static const char *const files[] = {"cells.csv", "last.csv", "summary.csv", "growth.csv", "tasks.csv"};
+    for (int i = 0; i < 5; i++) {
         char x[128], y[128];
         size_t n, m, at = 0;
         snprintf(x, sizeof x, "%s/tiny/%s", path_of(results), files[i]);
@@ -470,13 +470,13 @@ START_TEST(run_and_resume)
     GDN_CHECK(strncmp(o->out, "tiny: 10 tasks (10 run now) in ", 31) == 0, "%s", o->out);
     GDN_CHECK(strncmp(o->err, "tiny: 10 tasks, 0 of them done already, ", 40) == 0, "%s", o->err);
     GDN_CHECK(!strchr(o->err, '\033') && !strchr(o->err, '\r'), "no terminal: %s", o->err);
-    static const char *const files[] = {"cells.csv", "summary.csv", "growth.csv", "tasks.csv"};
-    char *before[4], name[64], sum[65];
-    size_t n[4], m;
+    static const char *const files[] = {"cells.csv", "last.csv", "summary.csv", "growth.csv", "tasks.csv"};
+    char *before[5], name[64], sum[65];
+    size_t n[5], m;
     gdn_error err;
     static char text[1 << 16];
     json_t *manifest = json_of(slurp(path_of("first/deep/tiny/manifest.json"), text, sizeof text));
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         snprintf(name, sizeof name, "first/deep/tiny/%s", files[i]);
         before[i] = bytes_of(path_of(name), &n[i]);
         GDN_CHECK(gdn_file_sha256(path_of(name), sum, &err) == GDN_OK, "%s", err.text);
@@ -493,7 +493,7 @@ START_TEST(run_and_resume)
     GDN_CHECK(number_at(j, "tasks") == 10 && number_at(j, "tasks_run") == 0, "tasks in the JSON");
     ck_assert_str_eq(string_at(j, "directory"), "first/deep/tiny");
     json_decref(j);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         snprintf(name, sizeof name, "first/deep/tiny/%s", files[i]);
         char *now = bytes_of(path_of(name), &m);
         GDN_CHECK(m == n[i] && memcmp(now, before[i], m) == 0, "%s changed", files[i]);

@@ -6,6 +6,7 @@
 #include "tests/gdn_test.h"
 
 #include "base/format.h"
+#include "base/simd.h"
 #include "harness/metrics.h"
 #include "harness/plan.h"
 
@@ -144,16 +145,16 @@ START_TEST(nonfinite_values)
 {
     enum { N = 100 };
     static const double odd[] = {NAN, INFINITY, -INFINITY};
-    double x[N], r[N];
+    double x[N], y[N], r[N];
     for (int kind = 0; kind < 3; kind++)
         for (int in_reference = 0; in_reference < 2; in_reference++) {
             for (int j = 0; j < N; j++)
-                x[j] = r[j] = 1;
+                x[j] = y[j] = r[j] = 1;
             x[0] = 1.5;
             for (int j = 3; j < N; j += 32) /* 3, 35, 67, 99: one lane */
                 (in_reference ? r : x)[j] = odd[kind];
             (in_reference ? r : x)[4] = odd[kind]; /* and another */
-            gdn_sums s = row_sums(x, r, r, N);
+            gdn_sums s = row_sums(x, y, r, N);
             GDN_CHECK(s.n == N && s.nonfinite == 5, "%lld of %lld not finite, 5 were", (long long)s.nonfinite,
                       (long long)s.n);
             GDN_CHECK(s.dd == 0.25 && s.rr == N - 5, "the finite rest: %a %a", s.dd, s.rr);
@@ -291,6 +292,41 @@ START_TEST(order_of_summation)
             lane[i] += lane[i + half];
     gdn_sums s = sums_of_rows(&m, 0, ROWS, ROWS);
     GDN_CHECK(s.dd == lane[0], "sum d^2 is %a, by definition %a", s.dd, lane[0]);
+}
+END_TEST
+
+/* Scalar code, AVX2 and AVX-512 give the same bits, for rows of any width and for values of any kind. */
+START_TEST(instruction_sets)
+{
+    static void (*const accumulate[GDN_ISAS])(gdn_accumulator *, gdn_pair, gdn_pair, gdn_pair, int) = {
+        gdn_accumulate_scalar,
+#ifdef __x86_64__
+        gdn_accumulate_avx2,
+        gdn_accumulate_avx512,
+#endif
+    };
+    enum { WIDEST = 100 };
+    uint64_t seed = 19;
+    for (int n = 1; n <= WIDEST; n++)
+        for (int round = 0; round < 8; round++) {
+            double v[6][WIDEST];
+            for (int i = 0; i < 6; i++)
+                for (int j = 0; j < n; j++)
+                    v[i][j] = gdn_test_random(&seed) % 50 ? gdn_test_any(&seed, -200, 200)
+                                                          : (const double[]){NAN, INFINITY, 0, -0.0}[j % 4];
+            gdn_pair x = {v[0], round & 1 ? v[1] : NULL}, y = {v[2], round & 2 ? v[3] : NULL},
+                     r = {v[4], round & 4 ? v[5] : NULL};
+            gdn_accumulator scalar = {.n = 0};
+            gdn_accumulate_scalar(&scalar, x, y, r, n);
+            for (int isa = 0; isa < GDN_ISAS; isa++) {
+                gdn_accumulator a = {.n = 0};
+                if (!accumulate[isa] || !gdn_isa_available((gdn_isa)isa))
+                    continue;
+                accumulate[isa](&a, x, y, r, n);
+                GDN_CHECK(memcmp(&a, &scalar, sizeof a) == 0, "%s, %d wide, round %d: other bits",
+                          gdn_isa_names[isa], n, round);
+            }
+        }
 }
 END_TEST
 
@@ -540,6 +576,6 @@ END_TEST
 
 GDN_TEST_MAIN("metrics", small_vectors, bias_is_signed, no_error, ulps_at_binade_edges,
               ulps_agree_with_the_format, largest_error_of_a_row, nonfinite_values, zero_reference, pairs,
-              pairs_that_cancel, cutting_a_segment, blocks_of_rows, order_of_summation, adding_nothing,
-              scaled_segments, product_against_mpfr, product_value, product_zero_and_nan, plan_1, plan_80,
-              plan_64_128, plan_1_2_3_1000, plan_is_consistent, plan_too_long)
+              pairs_that_cancel, cutting_a_segment, blocks_of_rows, order_of_summation, instruction_sets,
+              adding_nothing, scaled_segments, product_against_mpfr, product_value, product_zero_and_nan,
+              plan_1, plan_80, plan_64_128, plan_1_2_3_1000, plan_is_consistent, plan_too_long)
