@@ -4,7 +4,7 @@
 ifeq ($(origin CC),default)
 CC = gcc
 endif
-CFLAGS ?= -O3 -g
+CFLAGS ?= -O3 -g1
 BUILD ?= build
 RESULTS ?= $(BUILD)/results
 JOBS ?= $(shell nproc)
