@@ -39,7 +39,7 @@ enum { NOT_FINISHED = -1000, SECONDS = 30 };
 /* What a command left behind. */
 typedef struct outcome {
     int status; /* exit code, or minus the signal */
-    char out[1 << 16], err[4096];
+    char out[1 << 16], err[2048];
 } outcome;
 
 static char *slurp(const char *path, char *text, size_t size)

@@ -215,7 +215,7 @@ static const bad_case numbers[] = {
     {"precision: 120", "precision: 0", 9, "reference/precision: 0" SPAN("80", "2000")},
     {"precision: 120", "precision: 64", 9, "reference/precision: 64" SPAN("80", "2000")},
     {"precision: 120", "precision: 120, check_precision: 121", 9,
-     "reference/check_precision: 121" SPAN("160", "4000")},
+     "reference/check_precision: 121" SPAN("167", "4000")},
     {"[-8, 2]", "[nan, 2]", 18,
      "populations/0/a_log: nan is not allowed; a finite number of size at most 80 is"},
     {"[-8, 2]", "[-8, inf]", 18,
