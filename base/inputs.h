@@ -76,8 +76,8 @@ double gdn_uniform(uint64_t seed, gdn_stream stream, uint32_t head, uint64_t ind
 void gdn_normals(uint64_t seed, gdn_stream stream, uint32_t head, uint64_t index, int n, float *x);
 
 /*
- * Fill q, k: [H][tokens][dk], v, z: [H][tokens][dv], a, b: [H][tokens] for heads head0 .. head0 + shape.heads - 1 and
- * tokens first .. first + tokens - 1; a NULL one is skipped.
+ * Fill q, k: [H][tokens][dk], v, z: [H][tokens][dv], a, b: [H][tokens] for heads head0 .. head0 + shape.heads
+ * - 1 and tokens first .. first + tokens - 1; a NULL one is skipped.
  */
 void gdn_inputs_fill(const gdn_input_spec *spec, const gdn_shape *shape, uint64_t seed, uint32_t head0,
                      int64_t first, int tokens, float *q, float *k, float *v, float *z, float *a, float *b);
