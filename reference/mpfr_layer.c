@@ -278,6 +278,7 @@ gdn_status gdn_mpfr_layer_advance(void *self, const gdn_block *in, const gdn_out
                     out_norm(e, in, out, at + (size_t)n, n);
             }
         }
+    mpfr_free_cache2(MPFR_FREE_LOCAL_CACHE); /* the calling thread may not live on */
     if (mpfr_flags_test(MPFR_FLAGS_OVERFLOW | MPFR_FLAGS_UNDERFLOW | MPFR_FLAGS_ERANGE))
         return gdn_fail(err, GDN_MACHINE, "MPFR left its exponent range within tokens %lld to %lld",
                         (long long)in->first, (long long)(in->first + in->tokens - 1));
