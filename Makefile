@@ -18,9 +18,9 @@ PREFIX ?= /usr/local
 # (tests/test_compiler.c shows it); what must be fast uses explicit vectors.
 STD = -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-tree-slp-vectorize
 WARN = -Wall -Wextra -Wconversion -Wshadow -Wno-psabi
-ALL_CFLAGS = $(STD) $(WARN) -fopenmp -I. -MMD -MP $(CFLAGS)
+ALL_CFLAGS = $(STD) $(WARN) -fopenmp -I. $(CUDA_DEFINE) -MMD -MP $(CFLAGS)
 LIBS = -lmpfr -lgmp -lgsl -lgslcblas -lsqlite3 -lcyaml -lyaml -ljansson -lcmark-gfm-extensions -lcmark-gfm \
-       -lxxhash -lmd -lm
+       -lxxhash -lmd -lm $(CUDA_LIBS)
 
 # Files compiled once per instruction set (base/simd.h), and with what.
 ISA_SOURCES := $(wildcard kernels/*_tile.c reference/*_tile.c harness/*_tile.c)
@@ -34,9 +34,25 @@ ISA_avx2 = -mavx2 -mfma
 ISA_avx512 = -mavx512f -mavx512dq -mavx512vl -mavx512bw -mavx2 -mfma
 
 ROOMS = base kernels reference harness
+
+# CUDA where nvcc is: CUDA=0 leaves it out. Device code of each architecture, and PTX for later ones.
+NVCC ?= $(firstword $(wildcard $(shell command -v nvcc 2>/dev/null) /usr/local/cuda/bin/nvcc))
+CUDA ?= $(if $(NVCC),1,0)
+CUDA_ARCHS ?= 80 90
+ifeq ($(CUDA),1)
+CUDA_HOME ?= $(patsubst %/bin/,%,$(dir $(realpath $(NVCC))))
+CUDA_OBJECTS := $(patsubst %.cu,$(BUILD)/%.cu.o,$(foreach r,$(ROOMS),$(wildcard $(r)/*.cu)))
+CUDA_LIBS = -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt -lpthread
+CUDA_DEFINE = -DGDN_CUDA
+endif
+NVCC_FLAGS = -std=c++17 -O3 -lineinfo --fmad=false --default-stream per-thread -I. \
+             $(foreach a,$(CUDA_ARCHS),-gencode=arch=compute_$(a),code=sm_$(a)) \
+             -gencode=arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS)) \
+             -Xcompiler=-Wall,-Wextra,-ffp-contract=off,-fno-tree-slp-vectorize
 SOURCES := $(filter-out $(ISA_SOURCES),$(foreach r,$(ROOMS),$(wildcard $(r)/*.c)))
 LIBRARY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out harness/main.c,$(SOURCES))) \
-                   $(foreach i,$(ISAS),$(patsubst %.c,$(BUILD)/%.$(i).o,$(ISA_SOURCES)))
+                   $(foreach i,$(ISAS),$(patsubst %.c,$(BUILD)/%.$(i).o,$(ISA_SOURCES))) \
+                   $(CUDA_OBJECTS)
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
 HEADERS := $(foreach r,$(ROOMS) tests,$(wildcard $(r)/*.h))
 
@@ -114,6 +130,10 @@ $(BUILD)/gdnprec: $(BUILD)/harness/main.o $(LIBRARY_OBJECTS)
 $(BUILD)/%.o: %.c Makefile | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/%.cu.o: %.cu Makefile | $(BUILD)/deps.ok
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCC_FLAGS) -MMD -MP -c -o $@ $<
 
 define isa_rule
 $$(BUILD)/%.$(1).o: %.c Makefile | $$(BUILD)/deps.ok

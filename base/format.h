@@ -14,6 +14,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/shared.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum gdn_format_id {
     GDN_FP64,
     GDN_FP32,
@@ -53,14 +59,14 @@ double gdn_round_stochastic(const gdn_format *f, double x, uint32_t r);
 double gdn_ulp(const gdn_format *f, double x);
 
 /* The bits of a float, and back. */
-static inline uint32_t gdn_float_bits(float x)
+GDN_SHARED uint32_t gdn_float_bits(float x)
 {
     uint32_t u;
     memcpy(&u, &x, sizeof u);
     return u;
 }
 
-static inline float gdn_bits_float(uint32_t u)
+GDN_SHARED float gdn_bits_float(uint32_t u)
 {
     float x;
     memcpy(&x, &u, sizeof x);
@@ -68,13 +74,13 @@ static inline float gdn_bits_float(uint32_t u)
 }
 
 /* A bf16 value from its 16 bits; exact. */
-static inline float gdn_bf16_to_float(uint16_t h)
+GDN_SHARED float gdn_bf16_to_float(uint16_t h)
 {
     return gdn_bits_float((uint32_t)h << 16);
 }
 
 /* The 16 bits of the bf16 value nearest to x, ties to even; NaN stays NaN (quiet, sign kept). */
-static inline uint16_t gdn_float_to_bf16(float x)
+GDN_SHARED uint16_t gdn_float_to_bf16(float x)
 {
     uint32_t u = gdn_float_bits(x);
     if ((u & 0x7fffffffu) > 0x7f800000u)
@@ -84,5 +90,9 @@ static inline uint16_t gdn_float_to_bf16(float x)
 
 /* An IEEE binary16 value from its bits; exact. */
 float gdn_fp16_to_float(uint16_t h);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -14,6 +14,10 @@
 #include "base/engine.h"
 #include "base/status.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Streams: what a random number is for. Values are part of the definition of the inputs. */
 typedef enum gdn_stream {
     GDN_STREAM_Q = 1,
@@ -81,5 +85,9 @@ void gdn_normals(uint64_t seed, gdn_stream stream, uint32_t head, uint64_t index
  */
 void gdn_inputs_fill(const gdn_input_spec *spec, const gdn_shape *shape, uint64_t seed, uint32_t head0,
                      int64_t first, int tokens, float *q, float *k, float *v, float *z, float *a, float *b);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

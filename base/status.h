@@ -8,6 +8,10 @@
 #ifndef GDN_BASE_STATUS_H
 #define GDN_BASE_STATUS_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum gdn_status {
     GDN_OK = 0,
     GDN_DIFFERS = 1,   /* a comparison failed */
@@ -28,5 +32,9 @@ gdn_status gdn_no_memory(gdn_error *err, const char *what);
 
 /* Zeroed memory aligned to 64 bytes (a vector register, a cache line); free() it. NULL when there is none. */
 void *gdn_calloc(unsigned long count, unsigned long size);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

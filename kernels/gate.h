@@ -12,6 +12,7 @@
 #define GDN_KERNELS_GATE_H
 
 #include "base/engine.h"
+#include "kernels/portable.h"
 #include "kernels/recipe.h"
 
 typedef struct gdn_gate {
@@ -19,20 +20,74 @@ typedef struct gdn_gate {
     double alpha; /* as the recurrence uses it */
 } gdn_gate;
 
+GDN_SHARED double gdn_softplus_exact(const gdn_format *f, double x)
+{
+    return gdn_round_to(f, gdn_softplus(x));
+}
+
+/* torch.nn.functional.softplus: the identity above 20. */
+GDN_SHARED double gdn_softplus_torch(const gdn_format *f, double x)
+{
+    return x > 20 ? x : gdn_round_to(f, gdn_log1p(gdn_round_to(f, gdn_exp(x))));
+}
+
+/* ln 2 log2(1 + exp2(x log2 e)): loses e^x against 1, and all of it below x = -16.6 in fp32. */
+GDN_SHARED double gdn_softplus_log_exp(const gdn_format *f, double x)
+{
+    const double ln2 = 0x1.62e42fefa39efp-1, log2e = 0x1.71547652b82fep0;
+    if (x > 20)
+        return x;
+    double power = gdn_round_to(f, gdn_exp(gdn_round_to(f, x * gdn_round_to(f, log2e)) * ln2));
+    double sum = gdn_round_to(f, 1.0 + power);
+    return gdn_round_to(f, gdn_round_to(f, gdn_log(sum) / ln2) * gdn_round_to(f, ln2));
+}
+
 /* softplus(x) in a variant; each step lies in format f. */
-double gdn_gate_softplus(gdn_softplus_variant variant, const gdn_format *f, double x);
+GDN_SHARED double gdn_gate_softplus(gdn_softplus_variant variant, const gdn_format *f, double x)
+{
+    return x != x                               ? x
+           : variant == GDN_SOFTPLUS_EXACT      ? gdn_softplus_exact(f, x)
+           : variant == GDN_SOFTPLUS_TORCH      ? gdn_softplus_torch(f, x)
+                                                : gdn_softplus_log_exp(f, x);
+}
 
-/* The rate A = exp(A_log) of head h as the recipe holds it. */
-double gdn_gate_rate(const gdn_recipe *recipe, const gdn_params *params, int h);
-
-/* The gate of one token. a: the gate's input; dt_bias: as stored; rate: gdn_gate_rate. */
-gdn_gate gdn_gate_token(const gdn_recipe *recipe, gdn_format_id alpha_store, double rate, double dt_bias,
-                        double a);
+/* The rate A = exp(A_log) as the recipe holds it. stored: A_log, or A itself. */
+GDN_SHARED double gdn_gate_rate(const gdn_recipe *recipe, bool stored_is_a, double stored)
+{
+    double rate = stored_is_a ? stored : gdn_round_to(gdn_format_row(recipe->exp_a), gdn_exp(stored));
+    return gdn_round_to(gdn_format_row(recipe->op), rate);
+}
 
 /* The gate where g itself is given. */
-gdn_gate gdn_gate_given(const gdn_recipe *recipe, gdn_format_id alpha_store, double g);
+GDN_SHARED gdn_gate gdn_gate_given(const gdn_recipe *recipe, gdn_format_id alpha_store, double g)
+{
+    const gdn_format *f = gdn_format_row(recipe->op);
+    gdn_gate gate;
+    gate.g = gdn_round_to(f, g);
+    gate.alpha = gdn_round_to(gdn_format_row(alpha_store), gdn_round_to(f, gdn_exp(gate.g)));
+    return gate;
+}
 
-/* beta = sigmoid(b), or beta where it is given, in the recipe's format. */
-double gdn_gate_beta(const gdn_recipe *recipe, double b);
+/* The gate of one token. a: the gate's input; dt_bias: as stored; rate: gdn_gate_rate. */
+GDN_SHARED gdn_gate gdn_gate_token(const gdn_recipe *recipe, gdn_format_id alpha_store, double rate,
+                                   double dt_bias, double a)
+{
+    const gdn_format *f = gdn_format_row(recipe->op);
+    double x = gdn_round_to(f, a + gdn_round_to(f, dt_bias));
+    double g = gdn_round_to(f, -rate * gdn_gate_softplus(recipe->softplus, f, x));
+    return gdn_gate_given(recipe, alpha_store, rate == 0 ? -0.0 : g);
+}
+
+/* beta where it is given, in the recipe's format. */
+GDN_SHARED double gdn_gate_beta_given(const gdn_recipe *recipe, double beta)
+{
+    return gdn_round_to(gdn_format_row(recipe->beta), beta);
+}
+
+/* beta = sigmoid(b) in the recipe's format. */
+GDN_SHARED double gdn_gate_beta(const gdn_recipe *recipe, double b)
+{
+    return gdn_gate_beta_given(recipe, gdn_round_to(gdn_format_row(recipe->op), gdn_sigmoid(b)));
+}
 
 #endif

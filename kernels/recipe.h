@@ -11,6 +11,10 @@
 
 #include "base/format.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum gdn_softplus_variant {
     GDN_SOFTPLUS_EXACT,   /* log(1 + e^x) rounded once */
     GDN_SOFTPLUS_TORCH,   /* x above 20, else log1p(exp x), each rounded */
@@ -43,5 +47,9 @@ extern const int gdn_recipe_count;
 
 /* The recipe called `name`, or NULL. */
 const gdn_recipe *gdn_recipe_by_name(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -321,14 +321,13 @@ START_TEST(rate_formats)
     eager.exp_a = GDN_BF16;
     for (int i = 0; i < 2000; i++) {
         double a_log = (float)gdn_test_uniform(&seed, -8, 4.3), a = (float)exp(a_log);
-        gdn_params log_a = {.decay = &a_log}, is_a = {.decay_is_a = true, .decay = &a};
         gdn_oracle o;
         gdn_oracle_open(&o, &gdn_formats[GDN_BF16]);
-        double want = apply(&o, mpfr_exp, a_log), got = gdn_gate_rate(&eager, &log_a, 0);
+        double want = apply(&o, mpfr_exp, a_log), got = gdn_gate_rate(&eager, false, a_log);
         gdn_oracle_close(&o);
         GDN_CHECK(got == want, "bf16 exp(%a) = %a, MPFR %a", a_log, got, want);
-        GDN_CHECK(gdn_gate_rate(&eager, &is_a, 0) == a, "A = %a becomes %a", a,
-                  gdn_gate_rate(&eager, &is_a, 0));
+        GDN_CHECK(gdn_gate_rate(&eager, true, a) == a, "A = %a becomes %a", a,
+                  gdn_gate_rate(&eager, true, a));
     }
 }
 END_TEST
