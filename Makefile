@@ -45,7 +45,7 @@ CUDA_OBJECTS := $(patsubst %.cu,$(BUILD)/%.cu.o,$(foreach r,$(ROOMS),$(wildcard 
 CUDA_LIBS = -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt -lpthread
 CUDA_DEFINE = -DGDN_CUDA
 endif
-NVCC_FLAGS = -std=c++17 -O3 -lineinfo --fmad=false --default-stream per-thread -I. \
+NVCC_FLAGS = -std=c++20 -DGDN_CUDA -O3 -lineinfo --fmad=false --default-stream per-thread -I. \
              $(foreach a,$(CUDA_ARCHS),-gencode=arch=compute_$(a),code=sm_$(a)) \
              -gencode=arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS)) \
              -Xcompiler=-Wall,-Wextra,-ffp-contract=off,-fno-tree-slp-vectorize

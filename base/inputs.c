@@ -2,12 +2,11 @@
 /* inputs -- synthetic tensors as pure functions of (seed, stream, index); see inputs.h. */
 #include "base/inputs.h"
 
-#include <Random123/philox.h>
 #include <gsl/gsl_cdf.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "base/format.h"
+#include "base/inputs_step.h"
 
 const char *const gdn_keys_names[GDN_KEYS_KINDS] = {"isotropic", "low-rank", "repeated", "needle", "zipf"};
 const char *const gdn_values_names[GDN_VALUES_KINDS] = {"random", "coherent"};
@@ -40,19 +39,12 @@ const uint16_t *gdn_quantile_table(void)
 
 void gdn_random(uint64_t seed, gdn_stream stream, uint32_t head, uint64_t index, uint32_t out[4])
 {
-    philox4x32_ctr_t c = {{(uint32_t)index, (uint32_t)(index >> 32), head, (uint32_t)stream}};
-    philox4x32_key_t key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
-    philox4x32_ctr_t r = philox4x32(c, key);
-    for (int i = 0; i < 4; i++)
-        out[i] = r.v[i];
+    gdn_random_words(seed, stream, head, index, out);
 }
 
 double gdn_uniform(uint64_t seed, gdn_stream stream, uint32_t head, uint64_t index)
 {
-    uint32_t r[4];
-    gdn_random(seed, stream, head, index, r);
-    uint64_t bits = ((uint64_t)r[0] << 20) ^ (r[1] >> 12);
-    return ((double)bits + 0.5) * 0x1p-52;
+    return gdn_uniform_at(seed, stream, head, index);
 }
 
 void gdn_normals(uint64_t seed, gdn_stream stream, uint32_t head, uint64_t index, int n, float *x)
@@ -63,34 +55,7 @@ void gdn_normals(uint64_t seed, gdn_stream stream, uint32_t head, uint64_t index
         uint64_t e = index + (uint64_t)i;
         if (e / 8 != have)
             gdn_random(seed, stream, head, have = e / 8, r);
-        uint32_t half = e % 2 ? r[e % 8 / 2] >> 16 : r[e % 8 / 2] & 0xffffu;
-        x[i] = gdn_bf16_to_float(quantiles[half]);
-    }
-}
-
-/* The axis of a Zipf draw: the smallest r with u < (sum_{i<=r} (i+1)^-s) / total; cdf: [dk]. */
-static int zipf_axis(const double *cdf, int dk, double u)
-{
-    int lo = 0, hi = dk - 1;
-    while (lo < hi) {
-        int mid = (lo + hi) / 2;
-        if (u * cdf[dk - 1] < cdf[mid])
-            hi = mid;
-        else
-            lo = mid + 1;
-    }
-    return lo;
-}
-
-/* Cumulative weights (i+1)^-s, s = half_steps / 2, by multiplication, division and square root only. */
-static void zipf_weights(int half_steps, int dk, double *cdf)
-{
-    double sum = 0;
-    for (int i = 0; i < dk; i++) {
-        double w = 1, root = __builtin_sqrt((double)(i + 1));
-        for (int s = 0; s < half_steps; s++)
-            w /= root;
-        cdf[i] = sum += w;
+        x[i] = gdn_normal_of(r, e, quantiles);
     }
 }
 
@@ -111,7 +76,7 @@ static void key_row(const gdn_input_spec *spec, const double *cdf, int dk, uint6
     switch (spec->keys) {
     case GDN_KEYS_ZIPF: {
         double u = gdn_uniform(seed, choice, head, (uint64_t)t);
-        unit_axis(dk, query ? (int)(u * dk) : zipf_axis(cdf, dk, u), row);
+        unit_axis(dk, query ? (int)(u * dk) : gdn_zipf_axis(cdf, dk, u), row);
         return;
     }
     case GDN_KEYS_NEEDLE:
@@ -138,7 +103,7 @@ static void affine(double mean, double scale, uint64_t seed, gdn_stream stream, 
 {
     gdn_normals(seed, stream, head, (uint64_t)t, n, x);
     for (int i = 0; i < n; i++)
-        x[i] = (float)gdn_round(&gdn_formats[GDN_BF16], mean + scale * x[i]);
+        x[i] = gdn_affine(mean, scale, x[i]);
 }
 
 void gdn_inputs_fill(const gdn_input_spec *spec, const gdn_shape *shape, uint64_t seed, uint32_t head0,
@@ -147,7 +112,7 @@ void gdn_inputs_fill(const gdn_input_spec *spec, const gdn_shape *shape, uint64_
     int dk = shape->dk, dv = shape->dv;
     double cdf[GDN_MAX_DIM];
     if (spec->keys == GDN_KEYS_ZIPF)
-        zipf_weights(spec->zipf_half_steps, dk, cdf);
+        gdn_zipf_weights(spec->zipf_half_steps, dk, cdf);
     for (int h = 0; h < shape->heads; h++) {
         uint32_t head = head0 + (uint32_t)h;
         size_t row = (size_t)h * (size_t)tokens;

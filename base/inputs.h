@@ -86,6 +86,13 @@ void gdn_normals(uint64_t seed, gdn_stream stream, uint32_t head, uint64_t index
 void gdn_inputs_fill(const gdn_input_spec *spec, const gdn_shape *shape, uint64_t seed, uint32_t head0,
                      int64_t first, int tokens, float *q, float *k, float *v, float *z, float *a, float *b);
 
+#ifdef GDN_CUDA
+/* gdn_inputs_fill() into device memory, on this thread's stream. */
+gdn_status gdn_inputs_cuda_fill(const gdn_input_spec *spec, const gdn_shape *shape, uint64_t seed,
+                                int64_t first, int tokens, float *q, float *k, float *v, float *z, float *a,
+                                float *b, gdn_error *err);
+#endif
+
 #ifdef __cplusplus
 }
 #endif

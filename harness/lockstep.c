@@ -3,11 +3,9 @@
 #include "harness/lockstep.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "harness/progress.h"
-#include "kernels/portable.h"
 
 static size_t heads_of(const gdn_lockstep *l)
 {
@@ -30,39 +28,62 @@ static gdn_outputs outputs_of(const gdn_trace *t)
                          .ms_lo = t->ms_lo};
 }
 
-/* Running products of alpha over a block, relative to 2^scale; heads head .. of the batch. */
-static void cumulate(const gdn_lockstep *l, gdn_trace *t, int head, int heads, int n)
+/* Arrays of a trace that hold one number a token, or one row a token, or the state. */
+enum { PER_TOKEN, PER_ROW, PER_STATE };
+
+/* Bring what an engine put into `local` over to the backend, heads heads of columns columns over n tokens. */
+static gdn_status bring(const gdn_lockstep *l, const gdn_trace *local, const gdn_trace *there, bool state,
+                        int heads, int columns, int n, gdn_error *err)
 {
-    for (size_t h = 0; h < (size_t)heads; h++)
-        for (size_t x = 0; x < (size_t)n; x++) {
-            size_t at = h * (size_t)n + x;
-            gdn_product_multiply(&t->product[h], t->alpha[at], t->alpha_lo ? t->alpha_lo[at] : 0);
-            gdn_product_value(&t->product[h], l->scale[(size_t)head + h], &t->decay[at], &t->decay_lo[at]);
-        }
+    const struct {
+        const double *from;
+        double *to;
+        int kind;
+    } all[] = {{local->g, there->g, PER_TOKEN},
+               {local->g_lo, there->g_lo, PER_TOKEN},
+               {local->alpha, there->alpha, PER_TOKEN},
+               {local->alpha_lo, there->alpha_lo, PER_TOKEN},
+               {local->ms, there->ms, PER_TOKEN},
+               {local->ms_lo, there->ms_lo, PER_TOKEN},
+               {local->o, there->o, PER_ROW},
+               {local->o_lo, there->o_lo, PER_ROW},
+               {local->y, there->y, PER_ROW},
+               {local->y_lo, there->y_lo, PER_ROW},
+               {local->state, there->state, PER_STATE},
+               {local->state_lo, there->state_lo, PER_STATE}};
+    const size_t H = (size_t)heads, size[] = {[PER_TOKEN] = H * (size_t)n,
+                                              [PER_ROW] = H * (size_t)n * (size_t)columns,
+                                              [PER_STATE] = H * (size_t)l->source->shape.dk * (size_t)columns};
+    gdn_status status = GDN_OK;
+    for (size_t i = 0; i < sizeof all / sizeof all[0] && !status; i++)
+        if (all[i].from && all[i].to && (all[i].kind == PER_STATE) == state)
+            status = l->backend->put(all[i].to, all[i].from, size[all[i].kind] * sizeof(double), err);
+    return status;
 }
 
-/* Where a segment begins: the exponent of the true decay there becomes the scale of the segment's decays. */
-static void rescale(gdn_lockstep *l, const gdn_trace *truth, int n)
+/* Running decays over a block; heads head .. of the batch. */
+static gdn_decays decays_of(const gdn_lockstep *l, const gdn_trace *t, int head, int heads, int n)
 {
-    for (size_t h = 0; h < heads_of(l); h++) {
-        gdn_product p = truth->product[h];
-        size_t at = h * (size_t)n;
-        gdn_product_multiply(&p, truth->alpha[at], truth->alpha_lo ? truth->alpha_lo[at] : 0);
-        l->scale[h] = p.e;
-    }
+    return (gdn_decays){.alpha = t->alpha,
+                        .alpha_lo = t->alpha_lo,
+                        .decay = t->decay,
+                        .decay_lo = t->decay_lo,
+                        .product = t->product,
+                        .scale = l->scale + head,
+                        .heads = heads,
+                        .n = n};
 }
 
 /* ---- differences ---- */
 
-static gdn_accumulator *open_at(const gdn_lockstep *l, int series, size_t h, gdn_quantity q)
+static size_t rows_of_sums(const gdn_lockstep *l)
 {
-    return &l->open[((size_t)series * heads_of(l) + h) * GDN_QUANTITIES + q];
+    return (size_t)gdn_subject_series(l, l->subjects, 0) * heads_of(l);
 }
 
-static gdn_sums *closed_at(const gdn_lockstep *l, int series, size_t h, gdn_quantity q, int slot)
+static gdn_sums *closed_at(const gdn_lockstep *l, gdn_quantity q, int slot)
 {
-    size_t row = ((size_t)series * heads_of(l) + h) * GDN_QUANTITIES + q;
-    return &l->closed[row * (size_t)l->slots + (size_t)slot];
+    return &l->closed[((size_t)q * (size_t)l->slots + (size_t)slot) * rows_of_sums(l)];
 }
 
 /* Some columns of a trace. */
@@ -73,56 +94,46 @@ typedef struct view {
     int head;         /* of the batch that the trace's first head is */
 } view;
 
-/* Which arrays of a trace hold a per-token scalar or row. */
-static void arrays(const gdn_trace *t, gdn_quantity q, const double **hi, const double **lo)
-{
-    const double *const table[GDN_QUANTITIES][2] = {[GDN_Q_G] = {t->g, t->g_lo},
-                                                    [GDN_Q_DECAY] = {t->decay, t->decay_lo},
-                                                    [GDN_Q_STATE] = {t->state, t->state_lo},
-                                                    [GDN_Q_O] = {t->o, t->o_lo},
-                                                    [GDN_Q_Y] = {t->y, t->y_lo}};
-    *hi = table[q][0];
-    *lo = table[q][1];
-}
-
 static bool scalar(gdn_quantity q)
 {
     return q == GDN_Q_G || q == GDN_Q_DECAY;
 }
 
-/* m columns of one row of a view; gathered into room[2][m] where they do not stand side by side. */
-static gdn_pair row_of(view x, gdn_quantity q, size_t head, size_t rows, size_t row, int m,
-                       double room[2][GDN_MAX_DIM])
+static gdn_operand operand(view x, gdn_quantity q)
 {
-    const double *hi, *lo;
-    arrays(x.t, q, &hi, &lo);
-    size_t at = ((head - (size_t)x.head) * rows + row) * (size_t)(scalar(q) ? 1 : x.width);
-    hi += at;
-    lo = lo ? lo + at : NULL;
-    if (scalar(q) || !x.index)
-        return (gdn_pair){hi, lo};
-    for (int j = 0; j < m; j++) {
-        room[0][j] = hi[x.index[j]];
-        room[1][j] = lo ? lo[x.index[j]] : 0;
-    }
-    return (gdn_pair){room[0], lo ? room[1] : NULL};
+    const gdn_trace *t = x.t;
+    const double *const table[GDN_QUANTITIES][2] = {[GDN_Q_G] = {t->g, t->g_lo},
+                                                    [GDN_Q_DECAY] = {t->decay, t->decay_lo},
+                                                    [GDN_Q_STATE] = {t->state, t->state_lo},
+                                                    [GDN_Q_O] = {t->o, t->o_lo},
+                                                    [GDN_Q_Y] = {t->y, t->y_lo}};
+    return (gdn_operand){table[q][0], table[q][1], scalar(q) ? NULL : x.index, scalar(q) ? 1 : x.width, x.head};
 }
 
-/* x - y against r on m columns of `heads` heads, for one quantity over the block (or the state), into a
- * series. */
+/* Take the differences noted so far. */
+static gdn_status flush(gdn_lockstep *l, gdn_error *err)
+{
+    int n = l->npending;
+    l->npending = 0;
+    return n ? l->backend->differ(l->pending, n, err) : GDN_OK;
+}
+
+/* Note x - y against r on m columns of `heads` heads, for one quantity over the block (or the state), for a
+ * series. At most GDN_DIFFERENCES before a flush. */
 static void differ(gdn_lockstep *l, int series, gdn_quantity q, int n, int head, int heads, int m, view x,
                    view y, view r)
 {
-    double room[3][2][GDN_MAX_DIM];
-    size_t rows = q == GDN_Q_STATE ? (size_t)l->source->shape.dk : (size_t)n;
-    int width = scalar(q) ? 1 : m;
-    for (size_t h = (size_t)head; h < (size_t)(head + heads); h++) {
-        gdn_accumulator *a = open_at(l, series, h, q);
-        a->scale = q != GDN_Q_DECAY ? 0 : l->scale[h] < -1000000000 ? -1000000000 : (int)l->scale[h];
-        for (size_t row = 0; row < rows; row++)
-            gdn_accumulate(a, row_of(x, q, h, rows, row, m, room[0]), row_of(y, q, h, rows, row, m, room[1]),
-                           row_of(r, q, h, rows, row, m, room[2]), width);
-    }
+    l->pending[l->npending++] = (gdn_difference){
+        .x = operand(x, q),
+        .y = operand(y, q),
+        .r = operand(r, q),
+        .to = l->open + (size_t)series * heads_of(l) * GDN_QUANTITIES + q,
+        .scale = q == GDN_Q_DECAY ? l->scale : NULL,
+        .head = head,
+        .heads = heads,
+        .rows = q == GDN_Q_STATE ? l->source->shape.dk : n,
+        .columns = scalar(q) ? 1 : m,
+    };
 }
 
 static view all_of(const gdn_lockstep *l, const gdn_trace *t)
@@ -133,7 +144,7 @@ static view all_of(const gdn_lockstep *l, const gdn_trace *t)
 /* The checked columns of a trace that holds all. */
 static view sample_of(const gdn_lockstep *l, const gdn_trace *t)
 {
-    return (view){t, l->checked, l->source->shape.dv, 0};
+    return (view){t, l->checked_there, l->source->shape.dv, 0};
 }
 
 static view check_of(const gdn_lockstep *l, const gdn_set *s)
@@ -149,31 +160,31 @@ static view reference_of(const gdn_lockstep *l, const gdn_set *s, gdn_quantity q
 }
 
 /* Sums of one set: is its reference right, and how far is it from the true set's? */
-static void compare_set(gdn_lockstep *l, int s, gdn_quantity q, int n)
+static gdn_status compare_set(gdn_lockstep *l, int s, gdn_quantity q, int n, gdn_error *err)
 {
     gdn_set *set = &l->set[s], *truth = &l->set[0];
     const gdn_level *base = &set->level[GDN_BASE], *witness = &set->level[GDN_WITNESS];
     int H = l->source->shape.heads, dv = l->source->shape.dv;
-    view check = check_of(l, set);
+    view check = check_of(l, set), true_check = check_of(l, truth);
     differ(l, gdn_set_series(s, GDN_SET_CHECK), q, n, 0, H, l->nchecked, sample_of(l, &base->trace), check,
            check);
     if (witness->engine) {
         view w = {&witness->trace, NULL, l->nwitnessed, witness->head};
-        view seen = {check.t, l->witness_index, l->nchecked, 0};
+        view seen = {check.t, l->witness_index_there, l->nchecked, 0};
         differ(l, gdn_set_series(s, GDN_SET_WITNESS), q, n, witness->head, witness->heads, l->nwitnessed,
                seen, w, w);
     }
-    if (s == 0)
-        return;
-    view true_check = check_of(l, truth);
-    differ(l, gdn_set_series(s, GDN_SET_STORAGE), q, n, 0, H, dv, reference_of(l, set, q),
-           reference_of(l, truth, q), reference_of(l, truth, q));
-    differ(l, gdn_set_series(s, GDN_SET_STORAGE_FINE), q, n, 0, H, l->nchecked, check, true_check,
-           true_check);
+    if (s > 0) {
+        differ(l, gdn_set_series(s, GDN_SET_STORAGE), q, n, 0, H, dv, reference_of(l, set, q),
+               reference_of(l, truth, q), reference_of(l, truth, q));
+        differ(l, gdn_set_series(s, GDN_SET_STORAGE_FINE), q, n, 0, H, l->nchecked, check, true_check,
+               true_check);
+    }
+    return flush(l, err);
 }
 
 /* total and arith of one subject; on the true parameters they are one and the same. */
-static void compare_subject(gdn_lockstep *l, int p, gdn_quantity q, int n)
+static gdn_status compare_subject(gdn_lockstep *l, int p, gdn_quantity q, int n, gdn_error *err)
 {
     const gdn_set *truth = &l->set[0], *stored = &l->set[l->subject[p].set];
     int H = l->source->shape.heads, dv = l->source->shape.dv;
@@ -182,11 +193,13 @@ static void compare_subject(gdn_lockstep *l, int p, gdn_quantity q, int n)
     differ(l, gdn_subject_series(l, p, GDN_SUBJECT_TOTAL), q, n, 0, H, dv, x, r, r);
     differ(l, gdn_subject_series(l, p, GDN_SUBJECT_TOTAL_FINE), q, n, 0, H, l->nchecked, fine, true_check,
            true_check);
-    if (stored == truth)
-        return;
-    differ(l, gdn_subject_series(l, p, GDN_SUBJECT_ARITH), q, n, 0, H, dv, x, reference_of(l, stored, q), r);
-    differ(l, gdn_subject_series(l, p, GDN_SUBJECT_ARITH_FINE), q, n, 0, H, l->nchecked, fine,
-           check_of(l, stored), true_check);
+    if (stored != truth) {
+        differ(l, gdn_subject_series(l, p, GDN_SUBJECT_ARITH), q, n, 0, H, dv, x,
+               reference_of(l, stored, q), r);
+        differ(l, gdn_subject_series(l, p, GDN_SUBJECT_ARITH_FINE), q, n, 0, H, l->nchecked, fine,
+               check_of(l, stored), true_check);
+    }
+    return flush(l, err);
 }
 
 static bool per_token(const gdn_lockstep *l, gdn_quantity q)
@@ -195,24 +208,91 @@ static bool per_token(const gdn_lockstep *l, gdn_quantity q)
 }
 
 /* Keep the open sums of a quantity in a slot; `anew`: and start over. */
-static void keep_sums(gdn_lockstep *l, gdn_quantity q, int slot, bool anew)
+static gdn_status keep_sums(gdn_lockstep *l, gdn_quantity q, int slot, bool anew, gdn_error *err)
 {
-    int series = gdn_subject_series(l, l->subjects, 0);
-    for (int s = 0; s < series; s++)
-        for (size_t h = 0; h < heads_of(l); h++) {
-            gdn_accumulator *a = open_at(l, s, h, q);
-            *closed_at(l, s, h, q, slot) = gdn_accumulator_sums(a);
-            if (anew)
-                memset(a, 0, sizeof *a);
-        }
+    return l->backend->sums(l->open + q, rows_of_sums(l), anew, closed_at(l, q, slot), err);
 }
 
 /* ---- one block ---- */
 
-/* The heads of a block that a level runs. */
-static gdn_block block_of(const gdn_lockstep *l, const gdn_level *level, const gdn_block *in)
+/* The inputs of a block where the backend has them, and in this process where an engine needs them here. */
+typedef struct inputs {
+    gdn_block there, here;
+    int head; /* of the batch that the first head of `here` is */
+} inputs;
+
+/* One array of a block carried over; moves *room on. */
+static gdn_status carry(const gdn_lockstep *l, const float *from, size_t n, float **room, const float **to,
+                        gdn_error *err)
 {
-    size_t n = (size_t)level->head * (size_t)in->tokens, dk = (size_t)l->source->shape.dk,
+    *to = NULL;
+    if (!from)
+        return GDN_OK;
+    *to = *room;
+    *room += n;
+    return l->backend->put((void *)(uintptr_t)*to, from, n * sizeof *from, err);
+}
+
+/* Tokens first .. first + n - 1 of a file's inputs brought over to the backend. */
+static gdn_status bring_inputs(const gdn_lockstep *l, const gdn_block *here, gdn_block *there, gdn_error *err)
+{
+    size_t tokens = heads_of(l) * (size_t)here->tokens, dk = (size_t)l->source->shape.dk,
+           dv = (size_t)l->source->shape.dv;
+    float *room = l->inputs;
+    *there = (gdn_block){.first = here->first, .tokens = here->tokens};
+    struct {
+        const float *from, **to;
+        size_t n;
+    } all[] = {{here->q, &there->q, tokens * dk}, {here->k, &there->k, tokens * dk},
+               {here->v, &there->v, tokens * dv}, {here->z, &there->z, tokens * dv},
+               {here->a, &there->a, tokens},      {here->g, &there->g, tokens},
+               {here->b, &there->b, tokens},      {here->beta, &there->beta, tokens}};
+    gdn_status status = GDN_OK;
+    for (size_t i = 0; i < sizeof all / sizeof all[0] && !status; i++)
+        status = carry(l, all[i].from, all[i].n, &room, all[i].to, err);
+    return status;
+}
+
+/* The one level that runs here while the backend is elsewhere needs its own heads only. */
+static void here_for(const gdn_lockstep *l, int *head, int *heads)
+{
+    const gdn_level *witness = &l->set[l->witness_set].level[GDN_WITNESS];
+    bool others = l->source->population->file != NULL;
+    for (int p = 0; p < l->subjects; p++)
+        others |= l->subject[p].visiting;
+    for (int s = 0; s < l->sets; s++)
+        others |= l->set[s].level[GDN_BASE].visiting || l->set[s].level[GDN_CHECK].visiting;
+    *head = others || !witness->engine ? 0 : witness->head;
+    *heads = others || !witness->engine ? l->source->shape.heads : witness->heads;
+}
+
+static gdn_status make_inputs(gdn_lockstep *l, int64_t first, int n, inputs *in, gdn_error *err)
+{
+    gdn_source *s = l->source;
+    int heads = s->shape.heads;
+    in->head = 0;
+    if (!l->backend->inputs) {
+        gdn_source_block(s, first, n, 0, heads, &in->there);
+        in->here = in->there;
+        return GDN_OK;
+    }
+    if (l->any_visiting || s->population->file) {
+        here_for(l, &in->head, &heads);
+        gdn_source_block(s, first, n, in->head, heads, &in->here);
+    }
+    if (s->population->file)
+        return bring_inputs(l, &in->here, &in->there, err);
+    size_t tokens = heads_of(l) * (size_t)n, dk = (size_t)s->shape.dk, dv = (size_t)s->shape.dv;
+    float *q = l->inputs, *k = q + tokens * dk, *v = k + tokens * dk, *z = v + tokens * dv,
+          *a = z + tokens * dv, *b = a + tokens;
+    in->there = (gdn_block){.first = first, .tokens = n, .q = q, .k = k, .v = v, .z = z, .a = a, .b = b};
+    return l->backend->inputs(&s->spec, &s->shape, s->seed, first, n, q, k, v, z, a, b, err);
+}
+
+/* Heads from `skip` on of a block. */
+static gdn_block from_head(const gdn_lockstep *l, const gdn_block *in, int skip)
+{
+    size_t n = (size_t)skip * (size_t)in->tokens, dk = (size_t)l->source->shape.dk,
            dv = (size_t)l->source->shape.dv;
     return (gdn_block){.first = in->first,
                        .tokens = in->tokens,
@@ -226,7 +306,32 @@ static gdn_block block_of(const gdn_lockstep *l, const gdn_level *level, const g
                        .beta = in->beta ? in->beta + n : NULL};
 }
 
-static gdn_status advance_level(gdn_lockstep *l, gdn_set *set, int i, const gdn_block *in, double *seconds,
+/* A level that runs here: the mean of o^2 is fetched from the base, its outputs are brought over. */
+static gdn_status advance_visiting(gdn_lockstep *l, const gdn_set *set, gdn_level *level, const inputs *in,
+                                   gdn_error *err)
+{
+    const gdn_trace *base = &set->level[GDN_BASE].trace;
+    gdn_block block = from_head(l, &in->here, level->head - in->head);
+    gdn_outputs out = outputs_of(&level->local);
+    size_t at = (size_t)level->head * (size_t)block.tokens, bytes = (size_t)level->heads *
+                                                                   (size_t)block.tokens * sizeof(double);
+    gdn_status status = GDN_OK;
+    if (level != &set->level[GDN_BASE] && base->ms) {
+        status = l->backend->get(out.ms, base->ms + at, bytes, err);
+        if (!base->ms_lo)
+            out.ms_lo = NULL;
+        else if (!status)
+            status = l->backend->get(out.ms_lo, base->ms_lo + at, bytes, err);
+    }
+    if (!status)
+        status = level->engine->advance(level->self, &block, &out, err);
+    if (!status)
+        status = bring(l, &level->local, &level->trace, false, level->heads, level->ncolumns, block.tokens,
+                       err);
+    return status;
+}
+
+static gdn_status advance_level(gdn_lockstep *l, gdn_set *set, int i, const inputs *in, double *seconds,
                                 gdn_error *err)
 {
     gdn_level *level = &set->level[i];
@@ -234,22 +339,27 @@ static gdn_status advance_level(gdn_lockstep *l, gdn_set *set, int i, const gdn_
     struct timespec start;
     if (!level->engine)
         return GDN_OK;
-    gdn_block block = block_of(l, level, in);
-    gdn_outputs out = outputs_of(&level->trace);
-    size_t at = (size_t)level->head * (size_t)in->tokens;
-    if (i > GDN_BASE) { /* a sample of columns takes the mean of o^2 from the base */
-        out.ms = base->ms ? base->ms + at : NULL;
-        out.ms_lo = base->ms_lo ? base->ms_lo + at : NULL;
-    }
     clock_gettime(CLOCK_MONOTONIC, &start);
-    gdn_status status = level->engine->advance(level->self, &block, &out, err);
+    gdn_status status;
+    if (level->visiting) {
+        status = advance_visiting(l, set, level, in, err);
+    } else {
+        gdn_block block = from_head(l, &in->there, level->head);
+        gdn_outputs out = outputs_of(&level->trace);
+        size_t at = (size_t)level->head * (size_t)block.tokens;
+        if (i > GDN_BASE) { /* a sample of columns takes the mean of o^2 from the base */
+            out.ms = base->ms ? base->ms + at : NULL;
+            out.ms_lo = base->ms_lo ? base->ms_lo + at : NULL;
+        }
+        status = level->engine->advance(level->self, &block, &out, err);
+    }
     *seconds = gdn_seconds_since(&start);
     return status;
 }
 
 /* All levels of a set; with a core to spare the witness runs beside the others, unless it needs the base's
  * mean. */
-static gdn_status advance_levels(gdn_lockstep *l, gdn_set *set, const gdn_block *in, gdn_error *err)
+static gdn_status advance_levels(gdn_lockstep *l, gdn_set *set, const inputs *in, gdn_error *err)
 {
     gdn_status status[GDN_LEVELS] = {GDN_OK};
     gdn_error own[GDN_LEVELS] = {{""}};
@@ -269,23 +379,26 @@ static gdn_status advance_levels(gdn_lockstep *l, gdn_set *set, const gdn_block 
     return GDN_OK;
 }
 
-static gdn_status advance_sets(gdn_lockstep *l, const gdn_block *in, bool starts, gdn_error *err)
+/* One set over a block: its engines, its decays, and how it compares. */
+static gdn_status advance_set(gdn_lockstep *l, int s, const inputs *in, bool starts, gdn_error *err)
 {
-    for (int s = 0; s < l->sets; s++) {
-        gdn_set *set = &l->set[s];
-        gdn_status status = advance_levels(l, set, in, err);
-        if (status)
-            return status;
-        if (starts && s == 0)
-            rescale(l, reference_of(l, set, GDN_Q_DECAY).t, in->tokens);
-        for (int i = 0; i < GDN_LEVELS; i++)
-            if (set->level[i].engine)
-                cumulate(l, &set->level[i].trace, set->level[i].head, set->level[i].heads, in->tokens);
-        for (gdn_quantity q = 0; q < GDN_QUANTITIES; q++)
-            if (per_token(l, q))
-                compare_set(l, s, q, in->tokens);
+    gdn_set *set = &l->set[s];
+    int n = in->there.tokens;
+    gdn_status status = advance_levels(l, set, in, err);
+    if (!status && starts && s == 0 && l->wanted[GDN_Q_DECAY]) {
+        gdn_decays d = decays_of(l, reference_of(l, set, GDN_Q_DECAY).t, 0, l->source->shape.heads, n);
+        status = l->backend->rescale(&d, l->scale, err);
     }
-    return GDN_OK;
+    for (int i = 0; i < GDN_LEVELS && !status; i++) {
+        const gdn_level *level = &set->level[i];
+        gdn_decays d = decays_of(l, &level->trace, level->head, level->heads, n);
+        if (level->engine && l->wanted[GDN_Q_DECAY])
+            status = l->backend->cumulate(&d, err);
+    }
+    for (gdn_quantity q = 0; q < GDN_QUANTITIES && !status; q++)
+        if (per_token(l, q))
+            status = compare_set(l, s, q, n, err);
+    return status;
 }
 
 bool gdn_subject_has(const gdn_subject *s, gdn_quantity q)
@@ -296,25 +409,34 @@ bool gdn_subject_has(const gdn_subject *s, gdn_quantity q)
     return !r || has[q];
 }
 
-static gdn_status advance_subjects(gdn_lockstep *l, const gdn_block *in, gdn_product *products,
-                                   gdn_error *err)
+static gdn_status advance_subject(gdn_lockstep *l, int p, const inputs *in, gdn_error *err)
 {
-    size_t H = heads_of(l);
-    for (int p = 0; p < l->subjects; p++) {
-        gdn_subject *s = &l->subject[p];
-        gdn_outputs out = outputs_of(&l->trace);
-        gdn_status status = s->engine->advance(s->self, in, &out, err);
-        if (status)
-            return status;
-        memcpy(l->trace.product, products + (size_t)p * H, H * sizeof *products);
-        if (gdn_subject_has(s, GDN_Q_DECAY))
-            cumulate(l, &l->trace, 0, l->source->shape.heads, in->tokens);
-        memcpy(products + (size_t)p * H, l->trace.product, H * sizeof *products);
-        for (gdn_quantity q = 0; q < GDN_QUANTITIES; q++)
-            if (per_token(l, q) && gdn_subject_has(s, q))
-                compare_subject(l, p, q, in->tokens);
+    gdn_subject *s = &l->subject[p];
+    const gdn_trace *to = s->visiting ? &l->local : &l->trace;
+    gdn_outputs out = outputs_of(to);
+    int H = l->source->shape.heads, n = in->there.tokens;
+    l->trace.product = l->products + (size_t)p * (size_t)H;
+    gdn_status status = s->engine->advance(s->self, s->visiting ? &in->here : &in->there, &out, err);
+    if (!status && s->visiting)
+        status = bring(l, &l->local, &l->trace, false, H, l->source->shape.dv, n, err);
+    if (!status && gdn_subject_has(s, GDN_Q_DECAY) && l->wanted[GDN_Q_DECAY]) {
+        gdn_decays d = decays_of(l, &l->trace, 0, H, n);
+        status = l->backend->cumulate(&d, err);
     }
-    return GDN_OK;
+    for (gdn_quantity q = 0; q < GDN_QUANTITIES && !status; q++)
+        if (per_token(l, q) && gdn_subject_has(s, q))
+            status = compare_subject(l, p, q, n, err);
+    return status;
+}
+
+/* The state of an engine, brought over where it runs here. */
+static gdn_status read_state(gdn_lockstep *l, const gdn_engine *engine, void *self, bool visiting,
+                             const gdn_trace *local, const gdn_trace *there, int heads, int columns,
+                             gdn_error *err)
+{
+    const gdn_trace *to = visiting ? local : there;
+    gdn_status status = engine->read_state(self, to->state, to->state_lo, err);
+    return !status && visiting ? bring(l, local, there, true, heads, columns, 0, err) : status;
 }
 
 static gdn_status compare_states(gdn_lockstep *l, int64_t position, int slot, gdn_error *err)
@@ -324,58 +446,58 @@ static gdn_status compare_states(gdn_lockstep *l, int64_t position, int slot, gd
         for (int i = 0; i < GDN_LEVELS && !status; i++) {
             gdn_level *level = &l->set[s].level[i];
             if (level->engine)
-                status =
-                    level->engine->read_state(level->self, level->trace.state, level->trace.state_lo, err);
+                status = read_state(l, level->engine, level->self, level->visiting, &level->local,
+                                    &level->trace, level->heads, level->ncolumns, err);
         }
         if (!status)
-            compare_set(l, s, GDN_Q_STATE, 0);
+            status = compare_set(l, s, GDN_Q_STATE, 0, err);
     }
     for (int p = 0; p < l->subjects && !status; p++) {
         const gdn_subject *s = &l->subject[p];
         if (!gdn_subject_has(s, GDN_Q_STATE) || (s->recorded && position != s->recorded->tokens))
             continue;
-        status = s->engine->read_state(s->self, l->trace.state, NULL, err);
+        status = read_state(l, s->engine, s->self, s->visiting, &l->local, &l->trace, l->source->shape.heads,
+                            l->source->shape.dv, err);
         if (!status)
-            compare_subject(l, p, GDN_Q_STATE, 0);
+            status = compare_subject(l, p, GDN_Q_STATE, 0, err);
     }
-    keep_sums(l, GDN_Q_STATE, slot, true);
-    return status;
+    return status ? status : keep_sums(l, GDN_Q_STATE, slot, true, err);
 }
 
-/* Add a block to the running sums of |g|, beta and beta^2 of the truth, [H][segments]: the sum up to a
- * segment's end. */
-static void average(gdn_lockstep *l, const gdn_block *in, int segment)
+/* Add a block to the sums over tokens of the truth. */
+static gdn_status average(const gdn_lockstep *l, const gdn_block *in, gdn_error *err)
 {
-    for (size_t h = 0; h < heads_of(l); h++) {
-        size_t to = h * (size_t)l->plan.segments + (size_t)segment;
-        for (size_t t = 0; t < (size_t)in->tokens; t++) {
-            size_t i = h * (size_t)in->tokens + t;
-            double beta = in->beta ? in->beta[i] : gdn_sigmoid(in->b[i]);
-            l->abs_g[to] += __builtin_fabs(l->set[0].level[GDN_BASE].trace.g[i]);
-            l->beta[to] += beta;
-            l->beta2[to] += beta * beta;
-        }
-    }
+    const gdn_averages a = {l->set[0].level[GDN_BASE].trace.g, in->b,      in->beta, l->running,
+                            l->source->shape.heads,            in->tokens};
+    return l->backend->average(&a, err);
 }
 
-/* Where a segment ends, the next one's running sums go on from there. */
-static void carry_averages(gdn_lockstep *l, int segment)
+/* One block through all engines. */
+static gdn_status advance(gdn_lockstep *l, int64_t first, int n, bool starts, gdn_error *err)
 {
-    double *all[] = {l->abs_g, l->beta, l->beta2};
-    for (size_t h = 0; h < heads_of(l) && segment + 1 < l->plan.segments; h++)
-        for (int i = 0; i < 3; i++) {
-            double *at = all[i] + h * (size_t)l->plan.segments + (size_t)segment;
-            at[1] = at[0];
-        }
+    inputs in;
+    gdn_status status = make_inputs(l, first, n, &in, err);
+    for (int s = 0; s < l->sets && !status; s++)
+        status = advance_set(l, s, &in, starts, err);
+    for (int p = 0; p < l->subjects && !status; p++)
+        status = advance_subject(l, p, &in, err);
+    return status ? status : average(l, &in.there, err);
+}
+
+/* Where a segment ends: its sums are kept, and start over where a window ends too. */
+static gdn_status end_segment(gdn_lockstep *l, int segment, gdn_error *err)
+{
+    size_t n = GDN_SUMS_OVER_TOKENS * heads_of(l);
+    gdn_status status = GDN_OK;
+    for (gdn_quantity q = 0; q < GDN_QUANTITIES && !status; q++)
+        if (per_token(l, q))
+            status = keep_sums(l, q, segment, l->plan.edge[segment], err);
+    return status ? status
+                  : l->backend->get(l->averages + (size_t)segment * n, l->running, n * sizeof(double), err);
 }
 
 gdn_status gdn_lockstep_run(gdn_lockstep *l, gdn_task_progress progress, void *context, gdn_error *err)
 {
-    gdn_product *products = gdn_calloc((size_t)l->subjects * heads_of(l), sizeof *products);
-    if (!products)
-        return gdn_no_memory(err, "running decays");
-    for (size_t i = 0; i < (size_t)l->subjects * heads_of(l); i++)
-        products[i] = gdn_product_one;
     gdn_status status = GDN_OK;
     int segment = 0, sample = 0;
     bool starts = true;
@@ -384,14 +506,9 @@ gdn_status gdn_lockstep_run(gdn_lockstep *l, gdn_task_progress progress, void *c
         if (sample < l->plan.samples && l->plan.sample[sample] < stop)
             stop = l->plan.sample[sample];
         int n = stop - done < l->block ? (int)(stop - done) : l->block;
-        gdn_block in;
-        gdn_source_block(l->source, done + 1, n, &in);
-        status = advance_sets(l, &in, starts, err);
-        if (!status)
-            status = advance_subjects(l, &in, products, err);
+        status = advance(l, done + 1, n, starts, err);
         if (status)
             break;
-        average(l, &in, segment);
         done += n;
         starts = false;
         if (sample < l->plan.samples && done == l->plan.sample[sample]) {
@@ -399,17 +516,13 @@ gdn_status gdn_lockstep_run(gdn_lockstep *l, gdn_task_progress progress, void *c
                 status = compare_states(l, done, sample, err);
             sample++;
         }
-        if (done == l->plan.segment_end[segment]) {
-            for (gdn_quantity q = 0; q < GDN_QUANTITIES; q++)
-                if (per_token(l, q))
-                    keep_sums(l, q, segment, l->plan.edge[segment]);
-            carry_averages(l, segment);
+        if (!status && done == l->plan.segment_end[segment]) {
+            status = end_segment(l, segment, err);
             starts = l->plan.edge[segment++];
         }
         if (!status && progress && progress(context, (double)n / (double)l->plan.last))
             status = gdn_fail(err, GDN_DIFFERS, "stopped");
     }
-    free(products);
     return status;
 }
 
@@ -426,14 +539,15 @@ gdn_sums gdn_lockstep_sums(const gdn_lockstep *l, int series, int h, gdn_quantit
     int64_t from = state && w->whole ? w->to : w->from;
     for (int i = 0; i < n; i++)
         if (end[i] >= from && end[i] <= w->to && (regular[i] || (w->whole && end[i] == w->to)))
-            total = gdn_sums_add(total, *closed_at(l, series, (size_t)h, q, i));
+            total = gdn_sums_add(total, closed_at(l, q, i)[(size_t)series * heads_of(l) + (size_t)h]);
     return total;
 }
 
-double gdn_lockstep_mean(const gdn_lockstep *l, const double *sums, int h, int64_t to)
+double gdn_lockstep_mean(const gdn_lockstep *l, int which, int h, int64_t to)
 {
+    size_t H = heads_of(l);
     for (int i = 0; i < l->plan.segments; i++)
         if (l->plan.segment_end[i] == to)
-            return sums[(size_t)h * (size_t)l->plan.segments + (size_t)i] / (double)to;
+            return l->averages[((size_t)i * GDN_SUMS_OVER_TOKENS + (size_t)which) * H + (size_t)h] / (double)to;
     return NAN;
 }

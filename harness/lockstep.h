@@ -3,18 +3,21 @@
 #ifndef GDN_HARNESS_LOCKSTEP_H
 #define GDN_HARNESS_LOCKSTEP_H
 
+#include "harness/backend.h"
 #include "harness/metrics.h"
 #include "harness/plan.h"
 #include "harness/source.h"
 #include "harness/task.h"
 #include "reference/certify.h"
 
-/* What an engine produced over one block, [H][n] or [H][n][columns]; decay is the running product of alpha.
+/*
+ * What an engine produced over one block, [H][n] or [H][n][columns], in the backend's memory; decay is the
+ * running product of alpha.
  */
 typedef struct gdn_trace {
     double *g, *g_lo, *alpha, *alpha_lo, *decay, *decay_lo, *o, *o_lo, *y, *y_lo, *ms, *ms_lo;
     double *state, *state_lo; /* [H][dk][columns] */
-    gdn_product *product;     /* [H] */
+    gdn_product *product;     /* [H] running decays */
 } gdn_trace;
 
 /* One engine of a reference: some columns of some heads of the batch. */
@@ -22,6 +25,8 @@ typedef struct gdn_level {
     const gdn_engine *engine; /* NULL: this level does not run */
     void *self;
     gdn_trace trace;
+    bool visiting;      /* runs in this process though the backend is elsewhere: */
+    gdn_trace local;    /* its outputs before they are brought over */
     const int *columns; /* [ncolumns]; NULL: all */
     int ncolumns;
     int head, heads; /* heads head .. head + heads - 1 of the batch */
@@ -41,7 +46,8 @@ typedef struct gdn_subject {
     const gdn_recorded *recorded;
     const gdn_engine *engine;
     void *self;
-    int set; /* the parameters it runs on */
+    bool visiting; /* as in gdn_level */
+    int set;       /* the parameters it runs on */
 } gdn_subject;
 
 /* Sums kept per set, then per subject. "Fine" ones are against the check, on its columns. */
@@ -63,6 +69,7 @@ enum {
 
 typedef struct gdn_lockstep {
     const gdn_experiment *e;
+    const gdn_backend *backend;
     gdn_source *source;
     gdn_plan plan;
     int block;                     /* tokens advanced at a time */
@@ -73,6 +80,7 @@ typedef struct gdn_lockstep {
     const gdn_ladder *ladder;
     int *checked, *witnessed; /* [nchecked], [nwitnessed] value columns that these levels run */
     int *witness_index;       /* [nwitnessed] where the witnessed columns stand among the checked */
+    int *checked_there, *witness_index_there; /* the same in the backend's memory */
     int nchecked, nwitnessed;
     int witness_set;        /* the set that is witnessed: seeds take turns */
     double certify_seconds; /* spent in check and witness */
@@ -80,13 +88,22 @@ typedef struct gdn_lockstep {
     int sets;
     gdn_subject *subject;
     int subjects;
-    gdn_trace trace;              /* of the subject at work */
-    gdn_accumulator *open;        /* [series][H][GDN_QUANTITIES] */
-    gdn_sums *closed;             /* [series][H][GDN_QUANTITIES][segments or samples] */
-    int slots;                    /* max(segments, samples) */
-    double *abs_g, *beta, *beta2; /* [H][segments]: running sums of |g|, beta, beta^2 of the truth */
-    int64_t *scale;               /* [H] exponent of the true decay where the segment began */
+    gdn_trace trace, local; /* of the subject at work; local as in gdn_level */
+    bool any_visiting;      /* some engine needs the inputs in this process */
+    float *inputs;          /* a block of inputs in the backend's memory, where it is not this process's */
+    gdn_product *products;  /* [subjects][H] running decays, in the backend's memory */
+    gdn_accumulator *open;  /* [series][H][GDN_QUANTITIES], in the backend's memory */
+    gdn_sums *closed;       /* [GDN_QUANTITIES][segments or samples][series][H] */
+    int slots;              /* max(segments, samples) */
+    double *running;        /* [3][H] sums of |g|, beta, beta^2 of the truth so far, in the backend's memory */
+    double *averages;       /* [segments][3][H] the same at each segment's end */
+    int64_t *scale;         /* [H] exponent of the true decay where the segment began; the backend's memory */
+    gdn_difference pending[GDN_DIFFERENCES]; /* differences to be taken, [npending] */
+    int npending;
 } gdn_lockstep;
+
+/* Which of the sums over tokens. */
+enum { GDN_SUM_ABS_G, GDN_SUM_BETA, GDN_SUM_BETA2, GDN_SUMS_OVER_TOKENS };
 
 /* Does the subject produce this quantity? Recorded outputs may lack some. */
 bool gdn_subject_has(const gdn_subject *s, gdn_quantity q);
@@ -112,7 +129,7 @@ void gdn_lockstep_close(gdn_lockstep *l);
 /* The sums of a series over a window: its segments, or for the state its samples. */
 gdn_sums gdn_lockstep_sums(const gdn_lockstep *l, int series, int h, gdn_quantity q, const gdn_window *w);
 
-/* Sum of one of abs_g, beta, beta2 over positions 1..to. */
-double gdn_lockstep_mean(const gdn_lockstep *l, const double *sums, int h, int64_t to);
+/* Mean of |g|, beta or beta^2 over positions 1..to of head h; `to` ends a segment. */
+double gdn_lockstep_mean(const gdn_lockstep *l, int which, int h, int64_t to);
 
 #endif

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "harness/lockstep.h"
-#include "kernels/recurrent.h"
+#include "kernels/engines.h"
 
 static size_t heads_of(const gdn_lockstep *l)
 {
@@ -13,8 +13,22 @@ static size_t heads_of(const gdn_lockstep *l)
 
 /* ---- traces ---- */
 
-static gdn_status trace_open(const gdn_lockstep *l, gdn_trace *t, int heads, int columns, bool pairs,
-                             gdn_error *err)
+/* Running decays that start at 1. product: [heads] */
+static gdn_status products_open(const gdn_backend *b, gdn_product **product, size_t heads, gdn_error *err)
+{
+    gdn_product *one = gdn_calloc(heads, sizeof *one);
+    gdn_status status = one ? b->alloc((void **)product, heads, sizeof *one, "running decays", err)
+                            : gdn_no_memory(err, "running decays");
+    for (size_t h = 0; h < heads && !status; h++)
+        one[h] = gdn_product_one;
+    if (!status)
+        status = b->put(*product, one, heads * sizeof *one, err);
+    free(one);
+    return status;
+}
+
+static gdn_status trace_open(const gdn_lockstep *l, const gdn_backend *backend, gdn_trace *t, int heads,
+                             int columns, bool pairs, gdn_error *err)
 {
     size_t H = (size_t)heads, n = H * (size_t)l->block, m = l->recurrence ? n * (size_t)columns : 0;
     size_t state = l->recurrence ? H * (size_t)l->source->shape.dk * (size_t)columns : 0;
@@ -36,23 +50,19 @@ static gdn_status trace_open(const gdn_lockstep *l, gdn_trace *t, int heads, int
                 {&t->y_lo, m, pairs && l->wanted[GDN_Q_Y]},
                 {&t->ms_lo, n, pairs && l->wanted[GDN_Q_Y]},
                 {&t->state_lo, state, pairs && l->wanted[GDN_Q_STATE]}};
-    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
-        if (want[i].wanted && !(*want[i].p = gdn_calloc(want[i].n, sizeof(double))))
-            return gdn_no_memory(err, "a block of outputs");
-    if (!(t->product = gdn_calloc(H, sizeof *t->product)))
-        return gdn_no_memory(err, "a block of outputs");
-    for (size_t h = 0; h < H; h++)
-        t->product[h] = gdn_product_one;
-    return GDN_OK;
+    gdn_status status = GDN_OK;
+    for (size_t i = 0; i < sizeof want / sizeof want[0] && !status; i++)
+        if (want[i].wanted)
+            status = backend->alloc((void **)want[i].p, want[i].n, sizeof(double), "a block of outputs", err);
+    return status;
 }
 
-static void trace_close(gdn_trace *t)
+static void trace_close(const gdn_backend *backend, gdn_trace *t)
 {
     double *all[] = {t->g,    t->alpha,    t->decay,    t->o,    t->y,    t->ms,    t->state,
                      t->g_lo, t->alpha_lo, t->decay_lo, t->o_lo, t->y_lo, t->ms_lo, t->state_lo};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        free(all[i]);
-    free(t->product);
+        backend->release(all[i]);
 }
 
 /* ---- sets, subjects, columns ---- */
@@ -114,7 +124,7 @@ static gdn_status choose(gdn_lockstep *l, gdn_error *err)
         gdn_subject *s = &l->subject[l->subjects++];
         s->profile = &l->e->profiles[gdn_experiment_profile(l->e, names[i])];
         s->own = *s->profile;
-        s->engine = &gdn_recurrent_engine;
+        s->engine = gdn_recipe_engine(&s->own.recipe);
         s->set = l->source->has_parameters ? stored_set(l, s->profile) : 0;
     }
     for (int i = 0; i < l->source->recorded_count; i++)
@@ -141,7 +151,29 @@ static gdn_status choose_columns(gdn_lockstep *l, gdn_error *err)
         l->witness_index[j] = all ? j : (int)(l->source->seed % (uint64_t)l->nchecked);
         l->witnessed[j] = l->checked[l->witness_index[j]];
     }
-    return GDN_OK;
+    const struct {
+        int **there;
+        const int *from;
+        int n;
+    } over[] = {{&l->checked_there, l->checked, l->nchecked},
+                {&l->witness_index_there, l->witness_index, l->nwitnessed}};
+    gdn_status status = GDN_OK;
+    for (size_t i = 0; i < sizeof over / sizeof over[0] && !status; i++) {
+        size_t count = (size_t)over[i].n;
+        status = l->backend->alloc((void **)over[i].there, count, sizeof(int), "columns", err);
+        if (!status)
+            status = l->backend->put(*over[i].there, over[i].from, count * sizeof(int), err);
+    }
+    return status;
+}
+
+/* The backend's engine for one of the CPU, or that itself, visiting. */
+static const gdn_engine *engine_on(gdn_lockstep *l, const gdn_engine *engine, bool *visiting)
+{
+    const gdn_engine *twin = l->backend->twin(engine);
+    *visiting = !twin;
+    l->any_visiting |= *visiting;
+    return twin ? twin : engine;
 }
 
 /* The engines of one set; the witness watches the true set only, over one head unless the run is short. */
@@ -157,7 +189,8 @@ static gdn_status open_levels(gdn_lockstep *l, int s, gdn_error *err)
         const gdn_engine *engine = l->ladder->engine[i];
         if (!engine || (i == GDN_WITNESS && s != l->witness_set))
             continue;
-        *level = (gdn_level){.engine = engine, .ncolumns = source->shape.dv, .heads = H};
+        *level = (gdn_level){.ncolumns = source->shape.dv, .heads = H};
+        level->engine = engine_on(l, engine, &level->visiting);
         if (i == GDN_CHECK) {
             level->columns = l->checked;
             level->ncolumns = l->nchecked;
@@ -179,9 +212,14 @@ static gdn_status open_levels(gdn_lockstep *l, int s, gdn_error *err)
             setup.params.decay += level->head;
             setup.params.dt_bias += level->head;
         }
-        status = engine->open(&level->self, &setup, err);
+        status = level->engine->open(&level->self, &setup, err);
         if (!status)
-            status = trace_open(l, &level->trace, level->heads, level->ncolumns, engine->pairs, err);
+            status = trace_open(l, l->backend, &level->trace, level->heads, level->ncolumns, engine->pairs, err);
+        if (!status && level->visiting)
+            status = trace_open(l, &gdn_backend_cpu, &level->local, level->heads, level->ncolumns,
+                                engine->pairs, err);
+        if (!status)
+            status = products_open(l->backend, &level->trace.product, (size_t)level->heads, err);
     }
     return status;
 }
@@ -189,11 +227,16 @@ static gdn_status open_levels(gdn_lockstep *l, int s, gdn_error *err)
 static gdn_status open_engines(gdn_lockstep *l, gdn_error *err)
 {
     const gdn_source *s = l->source;
-    gdn_status status = trace_open(l, &l->trace, s->shape.heads, s->shape.dv, false, err);
+    bool visitors = false;
+    gdn_status status = trace_open(l, l->backend, &l->trace, s->shape.heads, s->shape.dv, false, err);
+    if (!status)
+        status = products_open(l->backend, &l->products, (size_t)l->subjects * heads_of(l), err);
     for (int i = 0; i < l->sets && !status; i++)
         status = open_levels(l, i, err);
     for (int p = 0; p < l->subjects && !status; p++) {
         gdn_subject *sub = &l->subject[p];
+        sub->engine = engine_on(l, sub->engine, &sub->visiting);
+        visitors |= sub->visiting;
         gdn_setup setup = {.shape = s->shape,
                            .params = l->set[sub->set].params,
                            .recurrence = l->recurrence,
@@ -204,6 +247,33 @@ static gdn_status open_engines(gdn_lockstep *l, gdn_error *err)
             setup.params.alpha = sub->profile->alpha;
         status = sub->engine->open(&sub->self, &setup, err);
     }
+    if (!status && visitors)
+        status = trace_open(l, &gdn_backend_cpu, &l->local, s->shape.heads, s->shape.dv, false, err);
+    return status;
+}
+
+/* Room for inputs and sums. */
+static gdn_status open_sums(gdn_lockstep *l, gdn_error *err)
+{
+    const gdn_backend *b = l->backend;
+    gdn_shape shape = l->source->shape;
+    size_t H = heads_of(l), rows = (size_t)gdn_subject_series(l, l->subjects, 0) * H * GDN_QUANTITIES;
+    size_t floats = H * (size_t)l->block * (2 * (size_t)shape.dk + 2 * (size_t)shape.dv + 4);
+    l->slots = l->plan.segments > l->plan.samples ? l->plan.segments : l->plan.samples;
+    l->closed = gdn_calloc(rows * (size_t)l->slots, sizeof *l->closed);
+    l->averages = gdn_calloc(GDN_SUMS_OVER_TOKENS * H * (size_t)l->plan.segments, sizeof *l->averages);
+    if (!l->closed || !l->averages)
+        return gdn_no_memory(err, "the sums of a task");
+    const struct {
+        void **p;
+        size_t n, size;
+    } want[] = {{(void **)&l->open, rows, sizeof *l->open},
+                {(void **)&l->running, GDN_SUMS_OVER_TOKENS * H, sizeof *l->running},
+                {(void **)&l->scale, H, sizeof *l->scale},
+                {(void **)&l->inputs, b->inputs ? floats : 1, sizeof *l->inputs}};
+    gdn_status status = GDN_OK;
+    for (size_t i = 0; i < sizeof want / sizeof want[0] && !status; i++)
+        status = b->alloc(want[i].p, want[i].n, want[i].size, "the sums of a task", err);
     return status;
 }
 
@@ -229,6 +299,7 @@ gdn_status gdn_lockstep_open(const gdn_task *task, gdn_lockstep **out, gdn_error
     if (!l)
         return gdn_no_memory(err, "a task");
     l->e = task->experiment;
+    l->backend = task->backend;
     l->spare = task->spare;
     l->ladder = &gdn_ladders[l->e->ladder];
     gdn_status status = gdn_source_open(l->e, task->population, task->seed, task->block, &l->source, err);
@@ -243,19 +314,8 @@ gdn_status gdn_lockstep_open(const gdn_task *task, gdn_lockstep **out, gdn_error
         status = choose_columns(l, err);
     if (!status)
         status = open_engines(l, err);
-    if (!status) {
-        size_t H = heads_of(l), segments = (size_t)l->plan.segments;
-        size_t rows = (size_t)gdn_subject_series(l, l->subjects, 0) * H * GDN_QUANTITIES;
-        l->slots = l->plan.segments > l->plan.samples ? l->plan.segments : l->plan.samples;
-        l->open = gdn_calloc(rows, sizeof *l->open);
-        l->closed = gdn_calloc(rows * (size_t)l->slots, sizeof *l->closed);
-        l->abs_g = gdn_calloc(H * segments, sizeof(double));
-        l->beta = gdn_calloc(H * segments, sizeof(double));
-        l->beta2 = gdn_calloc(H * segments, sizeof(double));
-        l->scale = gdn_calloc(H, sizeof *l->scale);
-        if (!l->open || !l->closed || !l->abs_g || !l->beta || !l->beta2 || !l->scale)
-            status = gdn_no_memory(err, "the sums of a task");
-    }
+    if (!status)
+        status = open_sums(l, err);
     if (status) {
         gdn_lockstep_close(l);
         *out = NULL;
@@ -267,24 +327,33 @@ void gdn_lockstep_close(gdn_lockstep *l)
 {
     if (!l)
         return;
+    const gdn_backend *b = l->backend;
     for (int p = 0; p < l->subjects; p++)
-        l->subject[p].engine->close(l->subject[p].self);
+        if (l->subject[p].self)
+            l->subject[p].engine->close(l->subject[p].self);
     for (int i = 0; l->set && l->set[i].decay; i++) {
         gdn_set *s = &l->set[i];
-        for (int level = 0; level < GDN_LEVELS; level++) {
-            if (s->level[level].engine)
-                s->level[level].engine->close(s->level[level].self);
-            trace_close(&s->level[level].trace);
+        for (int x = 0; x < GDN_LEVELS; x++) {
+            gdn_level *level = &s->level[x];
+            if (level->engine)
+                level->engine->close(level->self);
+            trace_close(b, &level->trace);
+            trace_close(&gdn_backend_cpu, &level->local);
+            b->release(level->trace.product);
         }
         free(s->decay);
         free(s->dt_bias);
         free(s->norm_weight);
     }
-    trace_close(&l->trace);
+    trace_close(b, &l->trace);
+    trace_close(&gdn_backend_cpu, &l->local);
+    void *there[] = {l->checked_there, l->witness_index_there, l->products, l->open,
+                     l->running,       l->scale,               l->inputs};
+    for (size_t i = 0; i < sizeof there / sizeof there[0]; i++)
+        b->release(there[i]);
+    void *here[] = {l->set, l->subject, l->checked, l->witnessed, l->witness_index, l->closed, l->averages};
+    for (size_t i = 0; i < sizeof here / sizeof here[0]; i++)
+        free(here[i]);
     gdn_source_close(l->source);
-    void *all[] = {l->set,    l->subject, l->checked, l->witnessed, l->witness_index, l->open,
-                   l->closed, l->abs_g,   l->beta,    l->beta2,     l->scale};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        free(all[i]);
     free(l);
 }

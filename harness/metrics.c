@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/simd.h"
+#include "harness/metrics_step.h"
 #include "kernels/portable.h"
 
 void gdn_accumulate(gdn_accumulator *a, gdn_pair x, gdn_pair y, gdn_pair r, int n)
@@ -21,16 +22,7 @@ void gdn_accumulate(gdn_accumulator *a, gdn_pair x, gdn_pair y, gdn_pair r, int 
 
 gdn_sums gdn_accumulator_sums(const gdn_accumulator *a)
 {
-    gdn_accumulator b = *a;
-    for (int m = 1; m < GDN_METRIC_LANES; m *= 2)
-        for (int i = 0; i < GDN_METRIC_LANES; i += 2 * m) {
-            b.dd[i] += b.dd[i + m];
-            b.dr[i] += b.dr[i + m];
-            b.rr[i] += b.rr[i + m];
-            b.nonfinite[i] += b.nonfinite[i + m];
-            b.binades[i] = fmax(b.binades[i], b.binades[i + m]);
-        }
-    return (gdn_sums){b.dd[0], b.dr[0], b.rr[0], b.binades[0], b.n, (int64_t)b.nonfinite[0], b.scale};
+    return gdn_lanes_join(a);
 }
 
 gdn_sums gdn_sums_add(gdn_sums a, gdn_sums b)
@@ -68,29 +60,12 @@ gdn_measures gdn_sums_measures(const gdn_sums *s, int p)
     };
 }
 
-/* (p + q) += by error-free transforms: product of two double-doubles, then the binade moved into e. */
 void gdn_product_multiply(gdn_product *p, double hi, double lo)
 {
-    double h = p->hi * hi, l = __builtin_fma(p->hi, hi, -h);
-    l = __builtin_fma(p->hi, lo, l);
-    l = __builtin_fma(p->lo, hi, l);
-    double s = h + l;
-    l -= s - h;
-    if (s == 0 || !(s - s == 0)) {
-        *p = (gdn_product){s, 0, 0};
-        return;
-    }
-    int e;
-    frexp(s, &e);
-    p->hi = ldexp(s, 1 - e);
-    p->lo = ldexp(l, 1 - e);
-    p->e += e - 1;
+    gdn_product_step(p, hi, lo);
 }
 
 void gdn_product_value(const gdn_product *p, int64_t scale, double *hi, double *lo)
 {
-    int64_t e = p->e - scale;
-    int shift = e < -4000 ? -4000 : e > 4000 ? 4000 : (int)e;
-    *hi = ldexp(p->hi, shift);
-    *lo = ldexp(p->lo, shift);
+    gdn_product_at(p, scale, hi, lo);
 }

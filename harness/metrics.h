@@ -17,6 +17,10 @@
 
 #include "base/format.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { GDN_METRIC_LANES = 32 };
 
 /* Values as hi + lo; lo may be NULL. */
@@ -73,5 +77,9 @@ void gdn_product_multiply(gdn_product *p, double hi, double lo);
 
 /* (hi + lo) 2^(e - scale) as a pair of doubles; 0 when that underflows. */
 void gdn_product_value(const gdn_product *p, int64_t scale, double *hi, double *lo);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -2,48 +2,20 @@
 /* metrics_tile -- one row of differences into the lanes of an accumulator (metrics.h); compiled per
  * instruction set. */
 #include "base/simd.h"
-#include "harness/metrics.h"
-
-static inline uint64_t bits_of(double x)
-{
-    union {
-        double d;
-        uint64_t u;
-    } v = {x};
-    return v.u;
-}
-
-static inline double double_of(uint64_t u)
-{
-    union {
-        uint64_t u;
-        double d;
-    } v = {u};
-    return v.d;
-}
-
-/* 2^-max(floor(log2 |r|), -126). */
-static inline double inverse_binade(double r)
-{
-    const uint64_t least = (uint64_t)(1023 - 126) << 52, most = (uint64_t)2045 << 52;
-    uint64_t e = bits_of(r) & ((uint64_t)0x7ff << 52);
-    e = e < least ? least : e > most ? most : e;
-    return double_of(((uint64_t)2046 << 52) - e);
-}
+#include "harness/metrics_step.h"
 
 /* d, r: [m], m <= GDN_METRIC_LANES, into lanes 0 .. m - 1. */
 static inline void lanes(gdn_accumulator *restrict a, const double *restrict d, const double *restrict r,
                          int m)
 {
     for (int j = 0; j < m; j++) {
-        double finite = ((d[j] - d[j] == 0) & (r[j] - r[j] == 0)) ? 1.0 : 0.0;
-        double dj = finite != 0 ? d[j] : 0, rj = finite != 0 ? r[j] : 0;
-        double size = __builtin_fabs(dj) * inverse_binade(rj);
-        a->nonfinite[j] += 1 - finite;
-        a->dd[j] += dj * dj;
-        a->dr[j] += dj * rj;
-        a->rr[j] += rj * rj;
-        a->binades[j] = size > a->binades[j] ? size : a->binades[j];
+        gdn_lane lane = {a->dd[j], a->dr[j], a->rr[j], a->binades[j], a->nonfinite[j]};
+        gdn_lane_add(&lane, d[j], r[j]);
+        a->dd[j] = lane.dd;
+        a->dr[j] = lane.dr;
+        a->rr[j] = lane.rr;
+        a->binades[j] = lane.binades;
+        a->nonfinite[j] = lane.nonfinite;
     }
 }
 

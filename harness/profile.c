@@ -111,6 +111,16 @@ static int chain_text(const char *key, const gdn_chain *c, char *out, size_t siz
     return n;
 }
 
+/*
+ * A field that came after rows had been published: left out where it has its first value (NULL here), so that
+ * their cell ids stay. n: characters so far.
+ */
+static int later_text(const char *key, const char *value, int n, char *out, size_t size)
+{
+    size_t at = (size_t)n < size ? (size_t)n : size;
+    return value ? snprintf(out + at, size - at, ";%s=%s", key, value) : 0;
+}
+
 int gdn_profile_text(const gdn_profile *p, char *out, size_t size)
 {
     const gdn_recipe *r = &p->recipe;
@@ -118,11 +128,14 @@ int gdn_profile_text(const gdn_profile *p, char *out, size_t size)
     chain_text(p->store_a ? "A" : "A_log", &p->a_log, a, sizeof a);
     chain_text("dt_bias", &p->dt_bias, b, sizeof b);
     chain_text(p->zero_centred ? "w-1" : "w", &p->norm_weight, w, sizeof w);
-    return snprintf(
+    int n = snprintf(
         out, size,
         "%s;%s;%s;alpha=%s;op=%s;exp_a=%s;softplus=%s;beta=%s;qk=%s;state=%s;rounding=%s;out=%s;in=%s", a, b,
         w, gdn_formats[p->alpha].name, gdn_formats[r->op].name, gdn_formats[r->exp_a].name,
         gdn_softplus_names[r->softplus], gdn_formats[r->beta].name, gdn_formats[r->qk].name,
         gdn_formats[r->state].name, gdn_rounding_names[r->state_rounding], gdn_formats[r->output].name,
         gdn_formats[r->input].name);
+    n += later_text("algorithm", r->algorithm ? gdn_algorithm_names[r->algorithm] : NULL, n, out, size);
+    n += later_text("product", r->product ? gdn_formats[r->product].name : NULL, n, out, size);
+    return n + later_text("math", r->math ? gdn_math_names[r->math] : NULL, n, out, size);
 }

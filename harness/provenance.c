@@ -113,11 +113,11 @@ gdn_status gdn_manifest_write(const gdn_experiment *e, const char *directory, co
     for (int i = 1; i <= (int)e->file->seeds; i++)
         json_array_append_new(seeds, json_integer(i));
     json_t *root = json_pack(
-        "{s:i, s:{s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:s, s:b}, s:s, s:s, s:s, s:i, s:o, s:{s:s, s:s}, "
+        "{s:i, s:{s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:s, s:b}, s:s, s:s, s:s, s:s, s:i, s:o, s:{s:s, s:s}, "
         "s:{s:s, s:s, s:s, s:s}, s:o, s:{s:s, s:s, s:i, s:i, s:i}, s:i, s:i, s:f, s:f, s:f, s:i, s:o}",
         "schema", GDN_SCHEMA, "experiment", "name", e->file->experiment, "question", e->file->question,
         "file", e->path, "text", e->text, "program", "name", "gdnprec", "version", VERSION, "commit",
-        GDN_COMMIT, "dirty", GDN_DIRTY, "command", facts->command, "date", when, "backend", facts->backend,
+        GDN_COMMIT, "dirty", GDN_DIRTY, "command", facts->command, "date", when, "backend", facts->backend, "device", facts->device,
         "jobs", facts->jobs, "machine", machine(), "compiler", "name", COMPILER, "flags", GDN_FLAGS_TEXT,
         "libraries", "mpfr", mpfr_get_version(), "gsl", gsl_version, "sqlite", sqlite3_libversion(), "libc",
         gnu_get_libc_version(), "seeds", seeds, "reference", "ladder", ladder->name, "meaning",

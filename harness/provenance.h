@@ -11,6 +11,7 @@
 typedef struct gdn_run_facts {
     const char *command; /* as typed */
     const char *backend;
+    const char *device; /* the GPU, or "" */
     int jobs;
     int tasks, tasks_run; /* in all; by this run, the rest was in the store */
     double seconds;       /* of this run */

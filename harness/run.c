@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/inputs.h"
+#include "harness/backend.h"
 #include "harness/experiment.h"
 #include "harness/export.h"
 #include "harness/outfile.h"
@@ -66,6 +67,14 @@ static int report(void *context, double share)
     return stop;
 }
 
+/* Say which task a failure of the machine ended. */
+static void name_task(const gdn_task *task, gdn_error *err)
+{
+    gdn_error said = *err;
+    gdn_fail(err, GDN_MACHINE, "%s, seed %" PRIu64 ": %s; finished tasks are kept, run again to resume",
+             task->experiment->file->populations[task->population].name, task->seed, said.text);
+}
+
 static void run_one(pool *p, const gdn_task *task)
 {
     gdn_rows rows;
@@ -73,7 +82,12 @@ static void run_one(pool *p, const gdn_task *task)
     ticket t = {p, task->cost};
     struct timespec start;
     clock_gettime(CLOCK_MONOTONIC, &start);
-    gdn_status status = gdn_task_run(task, report, &t, &rows, &err);
+    gdn_status status = task->backend->enter(&err);
+    rows = (gdn_rows){0};
+    if (!status)
+        status = gdn_task_run(task, report, &t, &rows, &err);
+    if (status == GDN_MACHINE)
+        name_task(task, &err);
 #pragma omp critical(gdn_pool)
     {
         if (!status && !p->status) {
@@ -128,6 +142,26 @@ static gdn_status override(gdn_experiment *e, const gdn_run_options *o, gdn_erro
         *n = kept;
     }
     return GDN_OK;
+}
+
+/*
+ * Make tasks fit the device: shorter blocks first, then fewer at a time. Returns how many run at once. A task
+ * that does not fit alone is tried all the same, and its failure says so.
+ */
+static int plan_memory(gdn_task *tasks, int count, const gdn_backend *backend, bool fixed, int jobs)
+{
+    const double room = 0.85 * (double)backend->memory();
+    double largest = 0;
+    for (int i = 0; i < count; i++) {
+        gdn_task *t = &tasks[i];
+        while (!fixed && t->block > GDN_BLOCK_LEAST && gdn_task_bytes(t) * jobs > room)
+            t->block /= 2;
+        double bytes = gdn_task_bytes(t);
+        largest = bytes > largest ? bytes : largest;
+    }
+    while (jobs > 1 && largest * jobs > room)
+        jobs--;
+    return jobs;
 }
 
 static int costlier(const void *a, const void *b, void *tasks)
@@ -187,7 +221,7 @@ static gdn_status finish(const gdn_experiment *e, pool *p, int count, const gdn_
     r->certify_share = p->seconds > 0 ? p->certify_seconds / p->seconds : 0;
     if (!status)
         status = gdn_manifest_write(e, r->directory,
-                                    &(gdn_run_facts){o->command, "cpu", o->jobs, count, p->n, r->seconds,
+                                    &(gdn_run_facts){o->command, r->backend, r->about, o->jobs, count, p->n, r->seconds,
                                                      task_seconds, r->certify_share, r->below},
                                     err);
     return status;
@@ -202,16 +236,21 @@ gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r
     pool p = {.err = err};
     struct timespec start;
     char store[4200];
+    int jobs = o->jobs;
     clock_gettime(CLOCK_MONOTONIC, &start);
     omp_set_max_active_levels(2); /* tasks, and where cores are left the witness of a task */
     omp_set_num_threads(o->jobs); /* engines that spread over threads take no more either */
-    gdn_status status = gdn_inputs_init(err);
+    const gdn_backend *backend = &gdn_backend_cpu;
+    gdn_status status = gdn_backend_choose(o->backend, o->device, &backend, r->about, sizeof r->about, err);
+    r->backend = backend->name;
+    if (!status)
+        status = gdn_inputs_init(err);
     if (!status)
         status = gdn_experiment_load(path, &e, err);
     if (!status)
         status = override(e, o, err);
     if (!status)
-        status = gdn_tasks_make(e, &tasks, &count, err);
+        status = gdn_tasks_make(e, backend, &tasks, &count, err);
     if (!status) {
         snprintf(r->name, sizeof r->name, "%s", e->file->experiment);
         if (snprintf(r->directory, sizeof r->directory, "%s/%s", o->results, r->name) >=
@@ -231,15 +270,17 @@ gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r
     if (!status) {
         watch_signals();
         if (!o->quiet)
-            fprintf(stderr, "%s: %d tasks, %d of them done already, %d thread%s\n", r->name, count,
-                    count - p.n, o->jobs, o->jobs == 1 ? "" : "s");
+            fprintf(stderr, "%s: %d tasks, %d of them done already, %d thread%s%s%s\n", r->name, count,
+                    count - p.n, jobs, jobs == 1 ? "" : "s", *r->about ? ", " : "", r->about);
         gdn_progress_start(&p.progress, r->name, work / 1e6, "M element-steps", o->quiet);
         for (int i = 0; i < count; i++) {
             tasks[i].cost /= 1e6;
-            tasks[i].block = o->block ? o->block : GDN_BLOCK;
-            tasks[i].spare = p.n < o->jobs;
+            tasks[i].block = o->block ? o->block : backend->block;
+            tasks[i].spare = p.n < jobs;
         }
-        status = run_all(&p, o->jobs);
+        if (backend->memory)
+            jobs = plan_memory(tasks, count, backend, o->block > 0, jobs);
+        status = run_all(&p, jobs);
         if (interrupted)
             status = gdn_fail(err, GDN_MACHINE,
                               "%s: interrupted; finished tasks are kept, run again to resume", r->name);

@@ -12,10 +12,12 @@
 typedef struct gdn_run_options {
     const char *results; /* directory; the experiment's name is appended */
     const char *command; /* as typed, for the manifest */
+    const char *backend; /* auto, cpu or cuda */
+    int device;          /* which GPU */
     int jobs;            /* threads */
     int seeds;           /* 0: as the file says */
     long max_length;     /* 0: as the file says */
-    int block;           /* tokens advanced at a time; 0: GDN_BLOCK. Changes no result */
+    int block;           /* tokens advanced at a time; 0: the backend's. Changes no result */
     bool quiet;
 } gdn_run_options;
 
@@ -23,6 +25,8 @@ typedef struct gdn_run_result {
     char directory[4096];
     char name[128];
     int tasks, tasks_run;
+    const char *backend;  /* that ran them */
+    char about[400];      /* the GPU */
     double seconds;
     double certify_share; /* of the time of the tasks run now that went into checking the reference */
     int64_t below;        /* rows without a number because no rung of the reference can serve them */

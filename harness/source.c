@@ -193,40 +193,48 @@ void gdn_source_close(gdn_source *s)
     free(s);
 }
 
-/* out[h][n][d] = x[first - 1 + n][h][d]; x: [T][H][d]. NULL when x is. */
-static const float *rows(const gdn_source *s, const float *x, int64_t first, int n, size_t d, float **room)
+/* Some heads of some tokens of a file's tensor. */
+typedef struct cut {
+    int64_t first;
+    int n, head, heads;
+} cut;
+
+/* out[h][n][d] = x[first - 1 + n][head + h][d]; x: [T][H][d]. NULL when x is. */
+static const float *rows(const gdn_source *s, const float *x, const cut *c, size_t d, float **room)
 {
     float *out = *room;
-    size_t H = (size_t)s->shape.heads;
+    size_t H = (size_t)s->shape.heads, n = (size_t)c->n;
     if (!x)
         return NULL;
-    for (size_t h = 0; h < H; h++)
-        for (size_t t = 0; t < (size_t)n; t++)
-            memcpy(out + (h * (size_t)n + t) * d, x + (((size_t)first - 1 + t) * H + h) * d, d * sizeof *x);
-    *room += H * (size_t)n * d;
+    for (size_t h = 0; h < (size_t)c->heads; h++)
+        for (size_t t = 0; t < n; t++)
+            memcpy(out + (h * n + t) * d,
+                   x + (((size_t)c->first - 1 + t) * H + (size_t)c->head + h) * d, d * sizeof *x);
+    *room += (size_t)c->heads * n * d;
     return out;
 }
 
-void gdn_source_block(gdn_source *s, int64_t first, int n, gdn_block *block)
+void gdn_source_block(gdn_source *s, int64_t first, int n, int head, int heads, gdn_block *block)
 {
-    size_t dk = (size_t)s->shape.dk, dv = (size_t)s->shape.dv,
-           rows_k = (size_t)s->shape.heads * (size_t)n * dk, rows_v = (size_t)s->shape.heads * (size_t)n * dv;
+    size_t dk = (size_t)s->shape.dk, dv = (size_t)s->shape.dv, tokens = (size_t)heads * (size_t)n;
     float *room = s->block;
     *block = (gdn_block){.first = first, .tokens = n};
     if (s->population->file) {
-        block->q = rows(s, s->q, first, n, dk, &room);
-        block->k = rows(s, s->k, first, n, dk, &room);
-        block->v = rows(s, s->v, first, n, dv, &room);
-        block->z = rows(s, s->z, first, n, dv, &room);
-        block->a = rows(s, s->a, first, n, 1, &room);
-        block->g = rows(s, s->g, first, n, 1, &room);
-        block->b = rows(s, s->b, first, n, 1, &room);
-        block->beta = rows(s, s->beta, first, n, 1, &room);
+        const cut c = {first, n, head, heads};
+        block->q = rows(s, s->q, &c, dk, &room);
+        block->k = rows(s, s->k, &c, dk, &room);
+        block->v = rows(s, s->v, &c, dv, &room);
+        block->z = rows(s, s->z, &c, dv, &room);
+        block->a = rows(s, s->a, &c, 1, &room);
+        block->g = rows(s, s->g, &c, 1, &room);
+        block->b = rows(s, s->b, &c, 1, &room);
+        block->beta = rows(s, s->beta, &c, 1, &room);
         return;
     }
-    float *q = room, *k = q + rows_k, *v = k + rows_k, *z = v + rows_v, *a = z + rows_v,
-          *b = a + (size_t)s->shape.heads * (size_t)n;
-    gdn_inputs_fill(&s->spec, &s->shape, s->seed, 0, first, n, q, k, v, z, a, b);
+    float *q = room, *k = q + tokens * dk, *v = k + tokens * dk, *z = v + tokens * dv, *a = z + tokens * dv,
+          *b = a + tokens;
+    gdn_shape part = {heads, s->shape.dk, s->shape.dv};
+    gdn_inputs_fill(&s->spec, &part, s->seed, (uint32_t)head, first, n, q, k, v, z, a, b);
     block->q = q;
     block->k = k;
     block->v = v;

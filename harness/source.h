@@ -46,8 +46,11 @@ gdn_status gdn_source_open(const gdn_experiment *e, int index, uint64_t seed, in
                            gdn_error *err);
 void gdn_source_close(gdn_source *s);
 
-/* Tokens first .. first + n - 1 (n <= room); the block's arrays live until the next call. */
-void gdn_source_block(gdn_source *s, int64_t first, int n, gdn_block *block);
+/*
+ * Tokens first .. first + n - 1 (n <= room) of heads head .. head + heads - 1; the block's arrays live until
+ * the next call.
+ */
+void gdn_source_block(gdn_source *s, int64_t first, int n, int head, int heads, gdn_block *block);
 
 /* Recorded outputs as an engine: setup->recipe is a const gdn_recorded *. */
 extern const gdn_engine gdn_recorded_engine;

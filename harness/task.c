@@ -246,8 +246,9 @@ static void theory(const context *c, gdn_kind kind, int h, gdn_quantity q, const
 {
     const gdn_lockstep *l = c->l;
     const gdn_source *s = l->source;
-    double gamma = gdn_lockstep_mean(l, l->abs_g, h, w->to), beta = gdn_lockstep_mean(l, l->beta, h, w->to),
-           beta2 = gdn_lockstep_mean(l, l->beta2, h, w->to);
+    double gamma = gdn_lockstep_mean(l, GDN_SUM_ABS_G, h, w->to),
+           beta = gdn_lockstep_mean(l, GDN_SUM_BETA, h, w->to),
+           beta2 = gdn_lockstep_mean(l, GDN_SUM_BETA2, h, w->to);
     gdn_keys keys = s->spec.keys;
     row->gamma = gamma;
     row->gamma_eff = s->population->file ? (double)NAN
@@ -324,6 +325,12 @@ static gdn_status emit(const context *c, gdn_quantity q, gdn_kind kind, const gd
     return GDN_OK;
 }
 
+/* What a mode adds to identities: nothing where results are the same everywhere. */
+static const char *mode_text(const char *mode)
+{
+    return strcmp(mode, "portable") == 0 ? "" : mode;
+}
+
 static gdn_status emit_subject(context *c, int index, gdn_rows *rows, gdn_error *err)
 {
     const gdn_lockstep *l = c->l;
@@ -339,8 +346,9 @@ static gdn_status emit_subject(context *c, int index, gdn_rows *rows, gdn_error 
         gdn_profile_text(&s->own, text, sizeof text);
     c->profile = rows_keep(rows, s->recorded ? s->recorded->spec->name : s->profile->name);
     c->recipe = rows_keep(rows, s->recorded ? "recorded" : s->own.recipe.name);
-    c->mode = s->recorded ? "recorded" : "portable";
-    snprintf(c->identity, sizeof c->identity, "%s;%s", c->profile ? c->profile : "", text);
+    c->mode = s->recorded ? "recorded" : l->backend->mode(&s->own.recipe);
+    snprintf(c->identity, sizeof c->identity, "%s;%s%s", c->profile ? c->profile : "", text,
+             s->recorded ? "" : mode_text(c->mode));
     if (!c->profile || !c->recipe || !c->population)
         return gdn_no_memory(err, "rows");
     bool split =
@@ -375,6 +383,21 @@ gdn_status gdn_task_run(const gdn_task *task, gdn_task_progress progress, void *
 
 /* ---- the list of tasks ---- */
 
+/* Can the backend run all profiles of the population? */
+static gdn_status runnable(const gdn_task *task, gdn_error *err)
+{
+    const gdn_experiment *e = task->experiment;
+    const gdn_population *p = &e->file->populations[task->population];
+    char **names = p->profiles ? p->profiles : e->file->profiles;
+    unsigned n = p->profiles ? p->profiles_count : e->file->profiles_count;
+    for (unsigned i = 0; i < n; i++)
+        if (!task->backend->mode(&e->profiles[gdn_experiment_profile(e, names[i])].recipe))
+            return gdn_fail(err, GDN_BAD_INPUT,
+                            "%s: profile '%s' computes with CUDA's own functions and needs --backend cuda",
+                            e->path, names[i]);
+    return GDN_OK;
+}
+
 /* Everything that determines the rows of a task, hashed. */
 static gdn_status identify(gdn_task *task, gdn_error *err)
 {
@@ -403,6 +426,8 @@ static gdn_status identify(gdn_task *task, gdn_error *err)
         XXH3_64bits_update(hash, profile->name, strlen(profile->name) + 1);
         gdn_profile_text(profile, text, sizeof text);
         XXH3_64bits_update(hash, text, strlen(text) + 1);
+        const char *mode = mode_text(task->backend->mode(&profile->recipe));
+        XXH3_64bits_update(hash, mode, strlen(mode));
     }
     const gdn_quantity *q = p->quantities ? p->quantities : e->file->quantities;
     unsigned quantities = p->quantities ? p->quantities_count : e->file->quantities_count;
@@ -425,7 +450,25 @@ static gdn_status identify(gdn_task *task, gdn_error *err)
     return GDN_OK;
 }
 
-gdn_status gdn_tasks_make(const gdn_experiment *e, gdn_task **tasks, int *count, gdn_error *err)
+/*
+ * As if every profile stored its parameters in its own way: for each set a trace of all columns and one of the
+ * checked ones in pairs, for each profile its state, for each engine the rows of a block once more as scratch.
+ */
+double gdn_task_bytes(const gdn_task *task)
+{
+    const gdn_experiment *e = task->experiment;
+    const gdn_population *p = &e->file->populations[task->population];
+    double profiles = p->profiles ? p->profiles_count : e->file->profiles_count, sets = 1 + profiles;
+    double heads = p->heads, dk = e->file->dk, dv = e->file->dv, checked = e->check_columns;
+    double row = 8 * (2 * dv + 8), check_row = 16 * (2 * checked + 8), input = 4 * (2 * dk + 2 * dv + 4);
+    double states = 8 * dk * (sets * (2 * dv + 4 * checked) + profiles * dv);
+    double scratch = (2 * sets + profiles) * 8 * (dk + dv);
+    double sums = (sets + profiles) * 4 * GDN_QUANTITIES * (double)sizeof(gdn_accumulator);
+    return heads * (states + sums + task->block * (input + sets * (row + check_row) + row + scratch));
+}
+
+gdn_status gdn_tasks_make(const gdn_experiment *e, const gdn_backend *backend, gdn_task **tasks, int *count,
+                          gdn_error *err)
 {
     size_t room = 0;
     for (unsigned i = 0; i < e->file->populations_count; i++)
@@ -440,8 +483,14 @@ gdn_status gdn_tasks_make(const gdn_experiment *e, gdn_task **tasks, int *count,
         for (int seed = 1; seed <= seeds && !status; seed++) {
             gdn_task *t = &(*tasks)[(*count)++];
             *t =
-                (gdn_task){.experiment = e, .population = (int)i, .seed = (uint64_t)seed, .block = GDN_BLOCK};
-            status = identify(t, err);
+                (gdn_task){.experiment = e,
+                           .population = (int)i,
+                           .seed = (uint64_t)seed,
+                           .backend = backend,
+                           .block = GDN_BLOCK};
+            status = runnable(t, err);
+            if (!status)
+                status = identify(t, err);
         }
     }
     if (status) {

@@ -17,12 +17,13 @@
 
 /* Tokens advanced at a time: traces of 256 tokens keep a head's outputs in L2 (128 columns x 4 doubles: 1
  * MiB). */
-enum { GDN_BLOCK = 256, GDN_BLOCK_MAX = 1 << 16 };
+enum { GDN_BLOCK = 256, GDN_BLOCK_LEAST = 32, GDN_BLOCK_MAX = 1 << 16 };
 
 typedef struct gdn_task {
     const gdn_experiment *experiment;
     int population;
     uint64_t seed;
+    const struct gdn_backend *backend; /* where it runs */
     int block;   /* tokens advanced at a time; changes no result */
     bool spare;  /* fewer tasks than threads: a second one may help this task; changes no result */
     char id[17]; /* hash of all that determines its rows */
@@ -42,8 +43,15 @@ typedef struct gdn_rows {
     double certify_seconds; /* of the task's time that went into checks and witnesses */
 } gdn_rows;
 
-/* The tasks of an experiment, in order. *tasks: [*count], to be freed with free(). */
-gdn_status gdn_tasks_make(const gdn_experiment *e, gdn_task **tasks, int *count, gdn_error *err);
+/*
+ * The tasks of an experiment on a backend, in order. *tasks: [*count], to be freed with free(). GDN_BAD_INPUT
+ * where the backend cannot run a profile.
+ */
+gdn_status gdn_tasks_make(const gdn_experiment *e, const struct gdn_backend *backend, gdn_task **tasks,
+                          int *count, gdn_error *err);
+
+/* Memory of the backend that the task needs at most, in bytes; the block counts. */
+double gdn_task_bytes(const gdn_task *task);
 
 /* Run one. GDN_DIFFERS when `progress` asked to stop. */
 gdn_status gdn_task_run(const gdn_task *task, gdn_task_progress progress, void *context, gdn_rows *rows,

@@ -4,15 +4,15 @@
  *
  *     g = -exp(A_log) softplus(a + dt_bias),  alpha = exp(g),  beta = sigmoid(b)
  *
- * Every named step is evaluated in double (kernels/portable.h) and rounded once to the recipe's format. That
- * equals the format's own operation: a sum, product, quotient or root computed in double and rounded to p <=
- * 24 bits is correctly rounded, since 53 >= 2 p + 2.
+ * Every named step is evaluated in double (kernels/portable.h; kernels/native.h where the recipe asks for it)
+ * and rounded once to the recipe's format. That equals the format's own operation: a sum, product, quotient
+ * or root computed in double and rounded to p <= 24 bits is correctly rounded, since 53 >= 2 p + 2.
  */
 #ifndef GDN_KERNELS_GATE_H
 #define GDN_KERNELS_GATE_H
 
 #include "base/engine.h"
-#include "kernels/portable.h"
+#include "kernels/native.h"
 #include "kernels/recipe.h"
 
 typedef struct gdn_gate {
@@ -45,16 +45,30 @@ GDN_SHARED double gdn_softplus_log_exp(const gdn_format *f, double x)
 /* softplus(x) in a variant; each step lies in format f. */
 GDN_SHARED double gdn_gate_softplus(gdn_softplus_variant variant, const gdn_format *f, double x)
 {
-    return x != x                               ? x
-           : variant == GDN_SOFTPLUS_EXACT      ? gdn_softplus_exact(f, x)
-           : variant == GDN_SOFTPLUS_TORCH      ? gdn_softplus_torch(f, x)
-                                                : gdn_softplus_log_exp(f, x);
+    return x != x                          ? x
+           : variant == GDN_SOFTPLUS_EXACT ? gdn_softplus_exact(f, x)
+           : variant == GDN_SOFTPLUS_TORCH ? gdn_softplus_torch(f, x)
+                                           : gdn_softplus_log_exp(f, x);
+}
+
+/* softplus(x) as a recipe evaluates it. */
+GDN_SHARED double gdn_gate_recipe_softplus(const gdn_recipe *recipe, const gdn_format *f, double x)
+{
+#if defined(__CUDA_ARCH__)
+    if (recipe->math == GDN_MATH_CUDA)
+        return gdn_round_to(f, gdn_cuda_softplus(recipe->softplus, (float)x));
+    if (recipe->math == GDN_MATH_APPROX)
+        return gdn_round_to(f, gdn_approx_softplus((float)x));
+#endif
+    return gdn_gate_softplus(recipe->softplus, f, x);
 }
 
 /* The rate A = exp(A_log) as the recipe holds it. stored: A_log, or A itself. */
 GDN_SHARED double gdn_gate_rate(const gdn_recipe *recipe, bool stored_is_a, double stored)
 {
-    double rate = stored_is_a ? stored : gdn_round_to(gdn_format_row(recipe->exp_a), gdn_exp(stored));
+    double rate = stored;
+    if (!stored_is_a)
+        rate = gdn_round_to(gdn_format_row(recipe->exp_a), gdn_math_exp(recipe->math, stored));
     return gdn_round_to(gdn_format_row(recipe->op), rate);
 }
 
@@ -64,7 +78,8 @@ GDN_SHARED gdn_gate gdn_gate_given(const gdn_recipe *recipe, gdn_format_id alpha
     const gdn_format *f = gdn_format_row(recipe->op);
     gdn_gate gate;
     gate.g = gdn_round_to(f, g);
-    gate.alpha = gdn_round_to(gdn_format_row(alpha_store), gdn_round_to(f, gdn_exp(gate.g)));
+    gate.alpha =
+        gdn_round_to(gdn_format_row(alpha_store), gdn_round_to(f, gdn_math_exp(recipe->math, gate.g)));
     return gate;
 }
 
@@ -74,7 +89,7 @@ GDN_SHARED gdn_gate gdn_gate_token(const gdn_recipe *recipe, gdn_format_id alpha
 {
     const gdn_format *f = gdn_format_row(recipe->op);
     double x = gdn_round_to(f, a + gdn_round_to(f, dt_bias));
-    double g = gdn_round_to(f, -rate * gdn_gate_softplus(recipe->softplus, f, x));
+    double g = gdn_round_to(f, -rate * gdn_gate_recipe_softplus(recipe, f, x));
     return gdn_gate_given(recipe, alpha_store, rate == 0 ? -0.0 : g);
 }
 
@@ -87,7 +102,8 @@ GDN_SHARED double gdn_gate_beta_given(const gdn_recipe *recipe, double beta)
 /* beta = sigmoid(b) in the recipe's format. */
 GDN_SHARED double gdn_gate_beta(const gdn_recipe *recipe, double b)
 {
-    return gdn_gate_beta_given(recipe, gdn_round_to(gdn_format_row(recipe->op), gdn_sigmoid(b)));
+    return gdn_gate_beta_given(recipe,
+                               gdn_round_to(gdn_format_row(recipe->op), gdn_math_sigmoid(recipe->math, b)));
 }
 
 #endif

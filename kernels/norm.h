@@ -6,8 +6,10 @@
  *
  * A sum over a row has a fixed shape: term i goes to partial (i / 4) mod 8, each partial adds its terms in
  * order of i, and the partials are combined as a butterfly. Eight lanes of a warp that load four values at a
- * time do the same. In fp32 a term is added by fma; in bf16 the square and the sum are each rounded. Included
- * by files that are compiled per instruction set.
+ * time do the same. In fp32 a term is added by fma; in bf16 the square and the sum are each rounded.
+ *
+ * What one number undergoes is shared by the CPU and the GPU and comes first; the rows below it are the
+ * CPU's, included by files that are compiled per instruction set.
  */
 #ifndef GDN_KERNELS_NORM_H
 #define GDN_KERNELS_NORM_H
@@ -15,36 +17,88 @@
 #include <string.h>
 
 #include "base/shape.h"
-#include "base/simd.h"
-#include "kernels/portable.h"
+#include "kernels/native.h"
 #include "kernels/recipe.h"
 
-/* A double rounded once to the format of an operation, fp32 or bf16: for functions evaluated in double. */
-GDN_INLINE float gdn_op_round(gdn_format_id op, double x)
+#if defined(__CUDACC__)
+#include <cuda_bf16.h>
+#else
+#include "base/simd.h"
+#endif
+
+/* ---- shared: one number ---- */
+
+/* A double rounded once to a format: for functions evaluated in double. */
+GDN_SHARED float gdn_op_round(gdn_format_id op, double x)
 {
+#if defined(__CUDA_ARCH__)
+    return op == GDN_FP32 ? (float)x : (float)gdn_round_to(gdn_format_row(op), x);
+#else
     return op == GDN_FP32 ? (float)x : (float)gdn_round(&gdn_formats[op], x);
+#endif
+}
+
+/* A float rounded to bf16, ties to even; NaN stays NaN. */
+GDN_SHARED float gdn_bf16_round(float x)
+{
+#if defined(__CUDA_ARCH__)
+    /* two at a time, one of them zero: the conversion of a single number is eight times slower */
+    return __low2float(__floats2bfloat162_rn(x, 0.0f));
+#else
+    return gdn_bf16_to_float(gdn_float_to_bf16(x));
+#endif
 }
 
 /*
  * A float sum or product of values of the format, rounded to it. In bf16 that is the bf16 operation: rounding
  * first to 24 bits changes nothing, since 24 >= 2 8 + 2.
  */
-GDN_INLINE float gdn_op(gdn_format_id op, float x)
+GDN_SHARED float gdn_op(gdn_format_id op, float x)
 {
-    return op == GDN_FP32 ? x : gdn_bf16_to_float(gdn_float_to_bf16(x));
+    return op == GDN_FP32 ? x : gdn_bf16_round(x);
 }
 
 /* x, a NaN without its payload. */
-GDN_INLINE float gdn_plain_nan(float x)
+GDN_SHARED float gdn_plain_nan(float x)
 {
-    return x != x ? __builtin_nanf("") : x;
+    return x != x ? (float)gdn_nan() : x;
 }
 
 /* s + x^2 in the arithmetic of the recipe. */
-GDN_INLINE float gdn_add_square(gdn_format_id op, float s, float x)
+GDN_SHARED float gdn_add_square(gdn_format_id op, float s, float x)
 {
-    return op == GDN_FP32 ? __builtin_fmaf(x, x, s) : gdn_op(op, s + gdn_op(op, x * x));
+    return op == GDN_FP32 ? gdn_fmaf(x, x, s) : gdn_op(op, s + gdn_op(op, x * x));
 }
+
+/* 1 / |x| of the L2 norm. squares: the sum of x^2 over the row. */
+GDN_SHARED float gdn_l2_rstd(gdn_format_id op, gdn_math math, float squares)
+{
+    float sum = gdn_op(op, squares + gdn_op_round(op, GDN_NORM_EPS));
+    return gdn_op_round(op, gdn_math_rsqrt(math, sum));
+}
+
+/* d_k^(-1/2), which multiplies q^. */
+GDN_SHARED float gdn_q_scale(gdn_format_id op, int dk)
+{
+    return gdn_op_round(op, 1 / gdn_sqrt((double)dk));
+}
+
+/* 1 / the root mean square of out_norm. squares: the sum of o^2 over a row of dv. */
+GDN_SHARED float gdn_rms_rstd(gdn_format_id op, gdn_math math, float squares, int dv)
+{
+    float mean = gdn_op_round(op, squares / (double)dv);
+    return gdn_op_round(op, gdn_math_rsqrt(math, gdn_op(op, mean + gdn_op_round(op, GDN_NORM_EPS))));
+}
+
+/* sigmoid(z) of out_norm. */
+GDN_SHARED float gdn_out_gate(gdn_format_id op, gdn_math math, float z)
+{
+    return gdn_op_round(op, gdn_math_sigmoid(math, z));
+}
+
+/* ---- the CPU's rows ---- */
+
+#if !defined(__CUDACC__)
 
 /* sum of x_i^2 over a row; x: [n]. The eight partials advance side by side: their chains are independent. */
 GDN_INLINE float gdn_row_squares(gdn_format_id op, const float *x, int n)
@@ -68,7 +122,7 @@ GDN_INLINE void gdn_row_round(gdn_format_id format, float *x, int n)
 {
     if (format == GDN_BF16)
         for (int i = 0; i < n; i++)
-            x[i] = gdn_bf16_to_float(gdn_float_to_bf16(x[i]));
+            x[i] = gdn_bf16_round(x[i]);
     else if (format != GDN_FP32)
         for (int i = 0; i < n; i++)
             x[i] = (float)gdn_round(&gdn_formats[format], x[i]);
@@ -85,8 +139,7 @@ GDN_INLINE void gdn_l2_norm(const gdn_recipe *recipe, const float *x, int n, dou
     memcpy(row, x, (size_t)n * sizeof *x);
     gdn_row_round(recipe->input, row, n);
     x = row;
-    float sum = gdn_op(op, gdn_row_squares(op, x, n) + gdn_op_round(op, GDN_NORM_EPS));
-    float rstd = gdn_op_round(op, gdn_rsqrt(sum)), factor = gdn_op_round(op, scale);
+    float rstd = gdn_l2_rstd(op, recipe->math, gdn_row_squares(op, x, n)), factor = gdn_op_round(op, scale);
     int i = 0;
     for (; i < n; i++)
         out[i] = gdn_op(op, x[i] * rstd);
@@ -111,8 +164,7 @@ GDN_INLINE void gdn_out_norm(const gdn_recipe *recipe, const float *o, const flo
                              double *y)
 {
     gdn_format_id op = recipe->op;
-    float mean = gdn_op_round(op, gdn_row_squares(op, o, dv) / (double)dv);
-    float rstd = gdn_op_round(op, gdn_rsqrt(gdn_op(op, mean + gdn_op_round(op, GDN_NORM_EPS))));
+    float rstd = gdn_rms_rstd(op, recipe->math, gdn_row_squares(op, o, dv), dv);
     enum { STRIP = 64 };
     for (int from = 0; from < dv; from += STRIP) {
         int n = dv - from < STRIP ? dv - from : STRIP;
@@ -120,7 +172,7 @@ GDN_INLINE void gdn_out_norm(const gdn_recipe *recipe, const float *o, const flo
         memcpy(zs, z + from, (size_t)n * sizeof *z);
         gdn_row_round(recipe->input, zs, n);
         for (int j = 0; j < n; j++)
-            gate[j] = op == GDN_FP32 ? (float)gdn_sigmoid(zs[j]) : gdn_op_round(op, gdn_sigmoid(zs[j]));
+            gate[j] = gdn_out_gate(op, recipe->math, zs[j]);
         for (int j = 0; j < n; j++) {
             gate[j] *= zs[j];
             normed[j] = o[from + j] * rstd;
@@ -138,5 +190,7 @@ GDN_INLINE void gdn_out_norm(const gdn_recipe *recipe, const float *o, const flo
             y[from + j] = normed[j];
     }
 }
+
+#endif
 
 #endif

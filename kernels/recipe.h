@@ -25,8 +25,16 @@ typedef enum gdn_softplus_variant {
 
 typedef enum gdn_rounding { GDN_NEAREST, GDN_STOCHASTIC, GDN_ROUNDINGS } gdn_rounding;
 
+/* The order of the sums: a token after the other, or chunks of 64 in the WY form (spec section 1). */
+typedef enum gdn_algorithm { GDN_RECURRENT, GDN_CHUNKED, GDN_ALGORITHMS } gdn_algorithm;
+
+/* Whose exp, log and rsqrt: ours (kernels/portable.h), CUDA's expf and log1pf, ex2.approx and its like. */
+typedef enum gdn_math { GDN_MATH_PORTABLE, GDN_MATH_CUDA, GDN_MATH_APPROX, GDN_MATHS } gdn_math;
+
 extern const char *const gdn_softplus_names[GDN_SOFTPLUS_VARIANTS];
 extern const char *const gdn_rounding_names[GDN_ROUNDINGS];
+extern const char *const gdn_algorithm_names[GDN_ALGORITHMS];
+extern const char *const gdn_math_names[GDN_MATHS];
 
 typedef struct gdn_recipe {
     const char *name;
@@ -40,6 +48,9 @@ typedef struct gdn_recipe {
     gdn_rounding state_rounding;
     gdn_format_id output; /* o and y, each rounded once where it leaves */
     gdn_format_id input;  /* q, k, v and z as they come in */
+    gdn_algorithm algorithm;
+    gdn_format_id product; /* chunked: operands of matrix products, fp32, tf32 or bf16 */
+    gdn_math math;
 } gdn_recipe;
 
 extern const gdn_recipe gdn_recipes[];

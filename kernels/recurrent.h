@@ -12,7 +12,14 @@
 #include "base/engine.h"
 #include "kernels/recipe.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 extern const gdn_engine gdn_recurrent_engine;
+
+/* How a recurrence computes: fp32 with fused multiply-adds, or every result rounded to bf16. */
+enum { GDN_ARITH_FP32, GDN_ARITH_BF16 };
 
 /* Value columns that share a tile of the state's layout; the same on every machine. */
 enum { GDN_RECURRENT_TILE = 16 };
@@ -37,5 +44,9 @@ typedef struct gdn_recurrent_head {
 void gdn_recurrent_head_scalar(const gdn_recurrent_head *c);
 void gdn_recurrent_head_avx2(const gdn_recurrent_head *c);
 void gdn_recurrent_head_avx512(const gdn_recurrent_head *c);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -3,19 +3,15 @@
  * recurrent_tile -- the recurrence of one head, sixteen value columns at a time; compiled per instruction
  * set.
  *
- * Order of operations (part of the definition; the same on a GPU): row i of the state belongs to partial
- * (i / 4) mod 4; each partial adds its rows in order of i; a dot product is (p0 + p1) + (p2 + p3). Rows are
- * padded with zero q^ and k^ to a multiple of 16, which adds exact zeros. In fp32 products are fused into the
- * sums; in bf16 every product and sum is rounded.
+ * recurrent_step.h has the arithmetic and the order of the sums. Rows are padded with zero q^ and k^ to a
+ * multiple of 16.
  */
 #include "kernels/recurrent.h"
 
-#include "base/inputs.h"
 #include "base/simd.h"
 #include "kernels/norm.h"
 
-/* How a tile computes (arith) and how its state rests (store); constants in each instance below. */
-enum { ARITH_FP32, ARITH_BF16 };
+/* How the state of a tile rests (store); with arith a constant in each instance below. */
 enum { TILE = GDN_RECURRENT_TILE };
 enum { STORE_NONE, STORE_BF16, STORE_BF16_STOCHASTIC, STORE_ANY, STORE_ANY_STOCHASTIC };
 
@@ -35,50 +31,58 @@ GDN_INLINE gdn_vf round_bf16_stochastic(gdn_vf x, gdn_vu r)
     return (gdn_vf)(((gdn_vu)x + r) & 0xffff0000u);
 }
 
-GDN_INLINE gdn_vf rnd(int arith, gdn_vf x)
+typedef gdn_vf gdn_real;
+
+/* x rounded in the arithmetic of the tile. */
+GDN_INLINE gdn_real rnd(int arith, gdn_real x)
 {
-    return arith == ARITH_BF16 ? round_bf16(x) : x;
+    return arith == GDN_ARITH_BF16 ? round_bf16(x) : x;
 }
 
-/* a b + c in the arithmetic of the tile. */
-GDN_INLINE gdn_vf muladd(int arith, gdn_vf a, gdn_vf b, gdn_vf c)
+GDN_INLINE gdn_real gdn_step_mul(int arith, gdn_real a, gdn_real b)
 {
-    return arith == ARITH_BF16 ? round_bf16(round_bf16(a * b) + c) : gdn_vf_fma(a, b, c);
+    return rnd(arith, a * b);
 }
+
+GDN_INLINE gdn_real gdn_step_add(int arith, gdn_real a, gdn_real b)
+{
+    return rnd(arith, a + b);
+}
+
+GDN_INLINE gdn_real gdn_step_sub(int arith, gdn_real a, gdn_real b)
+{
+    return rnd(arith, a - b);
+}
+
+GDN_INLINE gdn_real gdn_step_muladd(int arith, gdn_real a, gdn_real b, gdn_real c)
+{
+    return arith == GDN_ARITH_BF16 ? round_bf16(round_bf16(a * b) + c) : gdn_vf_fma(a, b, c);
+}
+
+#include "kernels/recurrent_step.h"
 
 /*
- * 16-bit random numbers for rows row0 .. row0 + 15 of a tile at position t, [16][16]: of the Philox draw with
- * index (t d_k + row) ceil(d_v / 8) + column / 8, the half number column mod 8 (base/inputs.h). Written out
- * lane by lane, 32 draws at a time, so that compilers vectorise it; tests hold it to Random123's own.
+ * 16-bit random numbers for rows row0 .. row0 + 15 of a tile at position t, [16][16]. Written out lane by
+ * lane, 32 draws at a time, so that compilers vectorise it.
  */
 GDN_INLINE void random_rows(const gdn_recurrent_head *c, int64_t t, int row0, int tile,
                             uint16_t out[16][TILE])
 {
     enum { DRAWS = 32 };
-    uint32_t x0[DRAWS], x1[DRAWS], x2[DRAWS], x3[DRAWS];
-    uint64_t octets = (uint64_t)(c->dv + 7) / 8;
+    gdn_draw x[DRAWS];
     for (int l = 0; l < DRAWS; l++) {
-        uint64_t row = (uint64_t)t * (uint64_t)c->dk + (uint64_t)(row0 + l / 2);
-        uint64_t index = row * octets + (uint64_t)(2 * tile + l % 2);
-        x0[l] = (uint32_t)index;
-        x1[l] = (uint32_t)(index >> 32);
-        x2[l] = c->head;
-        x3[l] = GDN_STREAM_STATE_ROUNDING;
+        uint64_t index = gdn_step_draw_index(t, c->dk, row0 + l / 2, c->dv, 2 * tile + l % 2);
+        x[l] = (gdn_draw){(uint32_t)index, (uint32_t)(index >> 32), c->head, GDN_STREAM_STATE_ROUNDING};
     }
     uint32_t key0 = (uint32_t)c->seed, key1 = (uint32_t)(c->seed >> 32);
-    for (int round = 0; round < 10; round++) {
-        for (int l = 0; l < DRAWS; l++) {
-            uint64_t p0 = (uint64_t)0xD2511F53u * x0[l], p1 = (uint64_t)0xCD9E8D57u * x2[l];
-            x0[l] = (uint32_t)(p1 >> 32) ^ x1[l] ^ key0;
-            x1[l] = (uint32_t)p1;
-            x2[l] = (uint32_t)(p0 >> 32) ^ x3[l] ^ key1;
-            x3[l] = (uint32_t)p0;
-        }
-        key0 += 0x9E3779B9u;
-        key1 += 0xBB67AE85u;
+    for (int round = 0; round < GDN_PHILOX_ROUNDS; round++) {
+        for (int l = 0; l < DRAWS; l++)
+            x[l] = gdn_philox_round(x[l], key0, key1);
+        key0 += GDN_PHILOX_KEY0;
+        key1 += GDN_PHILOX_KEY1;
     }
     for (int l = 0; l < DRAWS; l++) {
-        const uint32_t w[4] = {x0[l], x1[l], x2[l], x3[l]};
+        const uint32_t w[4] = {x[l].x0, x[l].x1, x[l].x2, x[l].x3};
         memcpy(out[l / 2] + l % 2 * 8, w, sizeof w); /* low half first: little-endian, as everything here */
     }
 }
@@ -137,13 +141,12 @@ GDN_INLINE void tile_advance(int arith, int store, const gdn_recurrent_head *c, 
                     for (int x = 0; x < 4; x++) {
                         int row = i + 4 * g + x;
                         float *s = S + row * TILE + y * GDN_VF;
-                        gdn_vf decayed = rnd(arith, alpha * load(s));
+                        gdn_vf decayed = load(s);
+                        gdn_step_recall(arith, alpha, gdn_vf_set(k[row]), &decayed, &p[g]);
                         store_to(s, decayed);
-                        p[g] = muladd(arith, gdn_vf_set(k[row]), decayed, p[g]);
                     }
-            gdn_vf recall = rnd(arith, rnd(arith, p[0] + p[1]) + rnd(arith, p[2] + p[3]));
-            gdn_vf missing = rnd(arith, load(v + (size_t)t * (size_t)ld + y * GDN_VF) - recall);
-            delta[y] = rnd(arith, gdn_vf_set(c->beta[t]) * missing);
+            delta[y] = gdn_step_delta(arith, load(v + (size_t)t * (size_t)ld + y * GDN_VF),
+                                      gdn_step_sum(arith, p[0], p[1], p[2], p[3]), gdn_vf_set(c->beta[t]));
             o[y][0] = o[y][1] = o[y][2] = o[y][3] = (gdn_vf){0};
         }
         for (int i = 0; i < rows; i += 16) {
@@ -155,8 +158,8 @@ GDN_INLINE void tile_advance(int arith, int store, const gdn_recurrent_head *c, 
                     for (int x = 0; x < 4; x++) {
                         int row = i + 4 * g + x;
                         float *at = S + row * TILE + y * GDN_VF;
-                        gdn_vf s = muladd(arith, gdn_vf_set(k[row]), delta[y], load(at));
-                        p[g] = muladd(arith, gdn_vf_set(q[row]), s, p[g]);
+                        gdn_vf s = load(at);
+                        gdn_step_write(arith, gdn_vf_set(k[row]), delta[y], gdn_vf_set(q[row]), &s, &p[g]);
                         store_to(at, rest(store, f, s, random[4 * g + x] + y * GDN_VF));
                     }
                 for (int g = 0; g < 4; g++)
@@ -165,7 +168,7 @@ GDN_INLINE void tile_advance(int arith, int store, const gdn_recurrent_head *c, 
         }
         for (int y = 0; y < TILE / GDN_VF; y++)
             store_to(out + (size_t)t * (size_t)ld + y * GDN_VF,
-                     rnd(arith, rnd(arith, o[y][0] + o[y][1]) + rnd(arith, o[y][2] + o[y][3])));
+                     gdn_step_sum(arith, o[y][0], o[y][1], o[y][2], o[y][3]));
     }
 }
 
@@ -177,14 +180,14 @@ GDN_INLINE void tile_advance(int arith, int store, const gdn_recurrent_head *c, 
         tile_advance(arith, store, c, tile, S, rows, v, out, ld);                                            \
     }
 
-INSTANCE(fp32_plain, ARITH_FP32, STORE_NONE)
-INSTANCE(fp32_bf16, ARITH_FP32, STORE_BF16)
-INSTANCE(fp32_bf16_stochastic, ARITH_FP32, STORE_BF16_STOCHASTIC)
-INSTANCE(fp32_any, ARITH_FP32, STORE_ANY)
-INSTANCE(fp32_any_stochastic, ARITH_FP32, STORE_ANY_STOCHASTIC)
-INSTANCE(bf16_plain, ARITH_BF16, STORE_NONE)
-INSTANCE(bf16_any, ARITH_BF16, STORE_ANY)
-INSTANCE(bf16_any_stochastic, ARITH_BF16, STORE_ANY_STOCHASTIC)
+INSTANCE(fp32_plain, GDN_ARITH_FP32, STORE_NONE)
+INSTANCE(fp32_bf16, GDN_ARITH_FP32, STORE_BF16)
+INSTANCE(fp32_bf16_stochastic, GDN_ARITH_FP32, STORE_BF16_STOCHASTIC)
+INSTANCE(fp32_any, GDN_ARITH_FP32, STORE_ANY)
+INSTANCE(fp32_any_stochastic, GDN_ARITH_FP32, STORE_ANY_STOCHASTIC)
+INSTANCE(bf16_plain, GDN_ARITH_BF16, STORE_NONE)
+INSTANCE(bf16_any, GDN_ARITH_BF16, STORE_ANY)
+INSTANCE(bf16_any_stochastic, GDN_ARITH_BF16, STORE_ANY_STOCHASTIC)
 
 typedef void (*tile_function)(const gdn_recurrent_head *, int, float *, int, const float *, float *, int);
 

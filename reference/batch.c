@@ -4,10 +4,7 @@
 
 #include <stdlib.h>
 
-#include "reference/dd_math.h"
-
-/* Beyond these, factors of g are multiplied in an order that keeps them within range. */
-static const double FAR_RATE = 0x1p500, FAR_X = -600.0;
+#include "reference/gate.h"
 
 static const gdn_dd_code *const codes[GDN_ISAS] = {
     [GDN_ISA_SCALAR] = &gdn_dd_code_scalar,
@@ -16,63 +13,6 @@ static const gdn_dd_code *const codes[GDN_ISAS] = {
     [GDN_ISA_AVX512] = &gdn_dd_code_avx512,
 #endif
 };
-
-static bool is_finite(double x)
-{
-    return x - x == 0.0;
-}
-
-static gdn_dd whole(double x)
-{
-    return gdn_dd_pair(x, 0.0);
-}
-
-/* a b, a + b where an infinity is a result like any other. */
-static gdn_dd times(gdn_dd a, gdn_dd b)
-{
-    double p = a.hi * b.hi;
-    return is_finite(p) ? gdn_dd_mul(a, b) : whole(p);
-}
-
-static gdn_dd plus(double a, double b)
-{
-    return is_finite(a + b) ? gdn_dd_two_sum(a, b) : whole(a + b);
-}
-
-/*
- * g of one token where a factor may overflow or underflow. Below -600 softplus(x) = exp(x) to 2^-860, and the
- * two exponentials become one; above, exp(A_log) enters as the square of its root.
- */
-static gdn_dd far_decay(const gdn_params *p, int head, double a)
-{
-    double decay = p->decay[head], bias = p->dt_bias[head];
-    gdn_dd x = plus(a, bias), root;
-    if (decay == 0.0 && p->decay_is_a)
-        return whole(-0.0);
-    if (p->decay_is_a && x.hi < FAR_X) {
-        root = gdn_dd_exp(gdn_dd_pair(0.5 * x.hi, 0.5 * x.lo));
-        return gdn_dd_neg(is_finite(decay) ? times(times(whole(decay), root), root) : whole(decay));
-    }
-    if (p->decay_is_a)
-        return gdn_dd_neg(times(whole(decay), gdn_dd_softplus(x)));
-    if (x.hi < FAR_X)
-        return gdn_dd_neg(
-            gdn_dd_exp(is_finite(decay) && is_finite(x.hi) ? gdn_dd_add_real(x, decay) : plus(x.hi, decay)));
-    root = gdn_dd_exp(whole(0.5 * decay));
-    return gdn_dd_neg(root.hi == 0.0 ? whole(0.0) : times(times(root, gdn_dd_softplus(x)), root));
-}
-
-/* The exact hi + lo rounded to a format: cut to 53 bits with the last bit sticky (round to odd), then once
- * more. */
-static double round_pair(const gdn_format *format, double hi, double lo)
-{
-    if (lo != 0.0 && is_finite(hi)) {
-        uint64_t u = gdn_dd_bits(hi);
-        u -= (hi > 0.0) != (lo > 0.0); /* towards zero: one step down in magnitude */
-        hi = gdn_dd_real(u | 1);
-    }
-    return gdn_round(format, hi);
-}
 
 /* Copy n values into scratch and fill up to the next whole register. */
 static void fetch(int n, const float *from, double *to)
@@ -92,10 +32,9 @@ static void decay(gdn_batch *b, const gdn_run *run)
     fetch(run->n, a, x);
     b->code->decay(run->n, rate, bias, x, b->g);
     for (int t = 0; t < run->n; t++) {
-        double sum = (double)a[t] + bias;
-        if (rate.hi < FAR_RATE && sum > FAR_X && is_finite(sum))
+        if (gdn_gate_near(rate.hi, bias, (double)a[t]))
             continue;
-        gdn_dd g = far_decay(p, run->head, (double)a[t]);
+        gdn_dd g = gdn_gate_far(p->decay_is_a, p->decay[run->head], bias, (double)a[t]);
         b->g->hi[t] = g.hi;
         b->g->lo[t] = g.lo;
     }
@@ -111,7 +50,6 @@ void gdn_batch_gate(gdn_batch *b, const gdn_run *run)
 {
     const gdn_block *in = run->in;
     const gdn_outputs *out = run->out;
-    const gdn_format *format = &gdn_formats[b->setup.params.alpha];
     if (in->g) {
         fetch(run->n, in->g + run->at, b->g->hi);
         memset(b->g->lo, 0, sizeof b->g->lo);
@@ -119,10 +57,8 @@ void gdn_batch_gate(gdn_batch *b, const gdn_run *run)
         decay(b, run);
     }
     b->code->exp(run->n, b->g, b->alpha);
-    for (int t = 0; t < run->n && b->setup.params.alpha != GDN_FP64; t++) {
-        b->alpha->hi[t] = round_pair(format, b->alpha->hi[t], b->alpha->lo[t]);
-        b->alpha->lo[t] = 0.0;
-    }
+    for (int t = 0; t < run->n; t++)
+        gdn_run_put(b->alpha, t, gdn_gate_round(b->setup.params.alpha, gdn_run_token(b->alpha, t)));
     copy(run->n, b->g->hi, out->g, run->at);
     copy(run->n, b->alpha->hi, out->alpha, run->at);
     if (b->parts == 2) {
@@ -196,9 +132,9 @@ gdn_tile gdn_batch_tile(const gdn_batch *b, const gdn_run *run, int tile)
                       .alpha = b->alpha};
 }
 
-bool gdn_batch_own_mean(const gdn_batch *b, const gdn_outputs *out)
+bool gdn_batch_own_mean(const gdn_setup *s, const gdn_outputs *out)
 {
-    return !b->setup.columns && (out->ms || out->y);
+    return !s->columns && (out->ms || out->y);
 }
 
 /* One element of the state: hi at the pointer, lo GDN_TILE further. */
@@ -259,46 +195,52 @@ static gdn_status allocate(gdn_batch *b, gdn_error *err)
     return b->rate && b->column ? GDN_OK : gdn_no_memory(err, "a batch");
 }
 
-static void fill(gdn_batch *b)
+void gdn_batch_constants(const gdn_setup *s, gdn_dd *rate, int *column, double *weight)
 {
-    const gdn_setup *s = &b->setup;
+    int columns = s->columns ? s->ncolumns : s->shape.dv;
     for (int h = 0; s->params.decay && h < s->shape.heads; h++)
-        b->rate[h] = s->params.decay_is_a ? whole(s->params.decay[h]) : gdn_dd_exp(whole(s->params.decay[h]));
-    for (int j = 0; j < b->columns; j++)
-        b->column[j] = s->columns ? s->columns[j] : j;
-    for (int j = 0; b->weight && s->params.norm_weight && j < b->columns; j++)
-        b->weight[j] = s->params.norm_weight[b->column[j]];
-    if (b->state && s->state0)
-        set_state(b, s->state0);
+        rate[h] = s->params.decay_is_a ? gdn_gate_whole(s->params.decay[h])
+                                       : gdn_dd_exp(gdn_gate_whole(s->params.decay[h]));
+    for (int j = 0; j < columns; j++)
+        column[j] = s->columns ? s->columns[j] : j;
+    for (int j = 0; s->recurrence && s->params.norm_weight && j < columns; j++)
+        weight[j] = s->params.norm_weight[column[j]];
 }
 
-static int padded(int n, int unit)
+gdn_status gdn_batch_check(const gdn_setup *s, gdn_error *err)
 {
-    return (n + unit - 1) / unit * unit;
-}
-
-gdn_status gdn_batch_open(gdn_batch *b, const gdn_setup *setup, int parts, gdn_error *err)
-{
-    gdn_shape shape = setup->shape;
+    gdn_shape shape = s->shape;
     if (shape.heads < 1 || shape.dk < 1 || shape.dv < 1 || shape.dk > GDN_MAX_DIM || shape.dv > GDN_MAX_DIM)
         return gdn_fail(err, GDN_BAD_INPUT,
                         "%d heads of %d x %d: 1 to %d heads of 1 to %d rows and columns run", shape.heads,
                         shape.dk, shape.dv, GDN_MAX_HEADS, GDN_MAX_DIM);
+    for (int j = 0; s->columns && j < s->ncolumns; j++)
+        if (s->columns[j] < 0 || s->columns[j] >= shape.dv)
+            return gdn_fail(err, GDN_BAD_INPUT, "value column %d: there are columns 0 to %d", s->columns[j],
+                            shape.dv - 1);
+    return GDN_OK;
+}
+
+gdn_status gdn_batch_open(gdn_batch *b, const gdn_setup *setup, int parts, gdn_error *err)
+{
+    gdn_status status = gdn_batch_check(setup, err);
+    if (status)
+        return status;
     b->setup = *setup;
     b->parts = parts;
-    b->columns = setup->columns ? setup->ncolumns : shape.dv;
-    b->stride = padded(b->columns, GDN_TILE);
-    b->rows = padded(shape.dk, GDN_ROW_PAD);
-    for (int j = 0; setup->columns && j < b->columns; j++)
-        if (setup->columns[j] < 0 || setup->columns[j] >= shape.dv)
-            return gdn_fail(err, GDN_BAD_INPUT, "value column %d: there are columns 0 to %d",
-                            setup->columns[j], shape.dv - 1);
-    gdn_status status = allocate(b, err);
-    if (status)
+    b->columns = setup->columns ? setup->ncolumns : setup->shape.dv;
+    b->stride = gdn_padded(b->columns, GDN_TILE);
+    b->rows = gdn_padded(setup->shape.dk, GDN_ROW_PAD);
+    b->scale = gdn_dd_rsqrt(gdn_gate_whole((double)setup->shape.dk));
+    status = allocate(b, err);
+    if (status) {
         gdn_batch_close(b);
-    else
-        fill(b);
-    return status;
+        return status;
+    }
+    gdn_batch_constants(setup, b->rate, b->column, b->weight);
+    if (b->state && setup->state0)
+        set_state(b, setup->state0);
+    return GDN_OK;
 }
 
 void gdn_batch_close(gdn_batch *b)
@@ -310,21 +252,23 @@ void gdn_batch_close(gdn_batch *b)
         free(all[i]);
 }
 
-gdn_status gdn_batch_begin(gdn_batch *b, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
+gdn_status gdn_batch_given(const gdn_setup *s, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
 {
-    const gdn_params *p = &b->setup.params;
-    bool recurrence = b->setup.recurrence;
+    const gdn_params *p = &s->params;
     const char *missing = NULL;
     if (!in->g && !(in->a && p->decay && p->dt_bias))
         missing = "the gate needs g, or a with decay and dt_bias";
-    else if (recurrence && !(in->q && in->k && in->v && (in->b || in->beta)))
+    else if (s->recurrence && !(in->q && in->k && in->v && (in->b || in->beta)))
         missing = "the recurrence needs q, k, v and b or beta";
-    else if (recurrence && out->y && !(in->z && p->norm_weight))
+    else if (s->recurrence && out->y && !(in->z && p->norm_weight))
         missing = "y needs z and norm_weight";
-    else if (recurrence && out->y && b->setup.columns && !out->ms)
+    else if (s->recurrence && out->y && s->columns && !out->ms)
         missing = "y on sampled columns needs the mean of o^2 over all columns";
-    if (missing)
-        return gdn_fail(err, GDN_BAD_INPUT, "%s", missing);
+    return missing ? gdn_fail(err, GDN_BAD_INPUT, "%s", missing) : GDN_OK;
+}
+
+gdn_status gdn_batch_begin(gdn_batch *b, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
+{
     b->code = codes[gdn_isa_best()];
-    return GDN_OK;
+    return gdn_batch_given(&b->setup, in, out, err);
 }

@@ -8,9 +8,7 @@
  *
  *     g = -exp(A_log) softplus(a + dt_bias)    alpha = exp(g)    beta = sigmoid(b)    1 / sqrt(sum k^2 + eps)
  *
- * Where factors leave the range of doubles but g does not (A > 2^500 or a + dt_bias < -600) the product is
- * taken in another order. alpha below 2^-1074 is 0 and clears the state; g = -inf gives alpha = 0, A = 0
- * gives g = -0.
+ * gate.h says what happens at the ends of the range.
  */
 #ifndef GDN_REFERENCE_BATCH_H
 #define GDN_REFERENCE_BATCH_H
@@ -26,6 +24,7 @@ typedef struct gdn_batch {
     int columns;    /* value columns that run */
     int stride;     /* columns, padded to a multiple of GDN_TILE */
     int rows;       /* dk, padded to a multiple of GDN_ROW_PAD */
+    gdn_dd scale;   /* d_k^(-1/2) */
     int *column;    /* [columns]: which they are */
     gdn_dd *rate;   /* [H]: A */
     double *weight; /* [stride]: norm_weight */
@@ -44,6 +43,18 @@ typedef struct gdn_run {
     int head, n;
     size_t at;
 } gdn_run;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Can an engine be opened on this? And has this call all that it needs? */
+gdn_status gdn_batch_check(const gdn_setup *setup, gdn_error *err);
+gdn_status gdn_batch_given(const gdn_setup *setup, const gdn_block *in, const gdn_outputs *out,
+                           gdn_error *err);
+
+/* What follows from the parameters: rate [H], column [columns], weight [columns] (where the recurrence runs). */
+void gdn_batch_constants(const gdn_setup *setup, gdn_dd *rate, int *column, double *weight);
 
 /* Zeroed batch -> open one. On failure it is closed again. */
 gdn_status gdn_batch_open(gdn_batch *b, const gdn_setup *setup, int parts, gdn_error *err);
@@ -68,8 +79,12 @@ gdn_tile gdn_batch_tile(const gdn_batch *b, const gdn_run *run, int tile);
 void gdn_batch_store(const gdn_batch *b, const gdn_run *run, const double *from, double *to);
 
 /* Does this run want the mean of o^2 worked out (true), or read from out->ms if at all? */
-bool gdn_batch_own_mean(const gdn_batch *b, const gdn_outputs *out);
+bool gdn_batch_own_mean(const gdn_setup *setup, const gdn_outputs *out);
 
 gdn_status gdn_batch_read_state(const gdn_batch *b, double *hi, double *lo);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -8,28 +8,16 @@
 
 typedef struct engine {
     gdn_batch b;
-    gdn_dd scale; /* d_k^(-1/2) */
 } engine;
-
-static gdn_dd token(const gdn_run_pairs *x, int t)
-{
-    return gdn_dd_pair(x->hi[t], x->lo[t]);
-}
-
-static void put(gdn_run_pairs *x, int t, gdn_dd y)
-{
-    x->hi[t] = y.hi;
-    x->lo[t] = y.lo;
-}
 
 /* rho = alpha / |k|, sigma = beta / |k|, omega = d_k^(-1/2) / |q| */
 static void factors(engine *e, int n)
 {
     gdn_batch *b = &e->b;
     for (int t = 0; t < n; t++) {
-        put(b->rho, t, gdn_dd_mul(token(b->alpha, t), token(b->k_inverse, t)));
-        put(b->sigma, t, gdn_dd_mul(token(b->beta, t), token(b->k_inverse, t)));
-        put(b->omega, t, gdn_dd_mul(e->scale, token(b->q_inverse, t)));
+        gdn_run_put(b->rho, t, gdn_dd_mul(gdn_run_token(b->alpha, t), gdn_run_token(b->k_inverse, t)));
+        gdn_run_put(b->sigma, t, gdn_dd_mul(gdn_run_token(b->beta, t), gdn_run_token(b->k_inverse, t)));
+        gdn_run_put(b->omega, t, gdn_dd_mul(b->scale, gdn_run_token(b->q_inverse, t)));
     }
 }
 
@@ -39,11 +27,11 @@ static void out_norm(engine *e, const gdn_run *run)
     const gdn_outputs *out = run->out;
     gdn_norm x = {b->o, b->o_lo, b->z, b->weight, run->n, b->stride};
     for (int t = 0; t < run->n && out->y && b->setup.columns; t++)
-        put(b->ms, t,
+        gdn_run_put(b->ms, t,
             gdn_dd_pair(out->ms[run->at + (size_t)t], out->ms_lo ? out->ms_lo[run->at + (size_t)t] : 0.0));
-    if (gdn_batch_own_mean(b, out))
+    if (gdn_batch_own_mean(&b->setup, out))
         b->code->mean_square(&x, b->setup.shape.dv, b->ms);
-    for (int t = 0; t < run->n && gdn_batch_own_mean(b, out); t++) {
+    for (int t = 0; t < run->n && gdn_batch_own_mean(&b->setup, out); t++) {
         if (out->ms)
             out->ms[run->at + (size_t)t] = b->ms->hi[t];
         if (out->ms_lo)
@@ -100,7 +88,6 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
         free(e);
         return status;
     }
-    e->scale = gdn_dd_rsqrt(gdn_dd_pair((double)setup->shape.dk, 0.0));
     *self = e;
     return GDN_OK;
 }

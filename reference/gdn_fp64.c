@@ -8,7 +8,6 @@
 
 typedef struct engine {
     gdn_batch b;
-    gdn_dd scale; /* d_k^(-1/2) */
     const gdn_fp64_code *code;
 } engine;
 
@@ -24,11 +23,8 @@ static const gdn_fp64_code *const codes[GDN_ISAS] = {
 static void normalise(engine *e, int n)
 {
     gdn_batch *b = &e->b;
-    for (int t = 0; t < n; t++) {
-        gdn_dd c = gdn_dd_mul(e->scale, gdn_dd_pair(b->q_inverse->hi[t], b->q_inverse->lo[t]));
-        b->omega->hi[t] = c.hi;
-        b->omega->lo[t] = c.lo;
-    }
+    for (int t = 0; t < n; t++)
+        gdn_run_put(b->omega, t, gdn_dd_mul(b->scale, gdn_run_token(b->q_inverse, t)));
     e->code->scale(n, b->rows, b->k, b->k_inverse);
     e->code->scale(n, b->rows, b->q, b->omega);
 }
@@ -41,9 +37,9 @@ static void out_norm(engine *e, const gdn_run *run)
     double *ms = b->ms->hi;
     for (int t = 0; t < run->n && out->y && b->setup.columns; t++)
         ms[t] = out->ms[run->at + (size_t)t];
-    if (gdn_batch_own_mean(b, out))
+    if (gdn_batch_own_mean(&b->setup, out))
         e->code->mean_square(&x, b->setup.shape.dv, ms);
-    for (int t = 0; t < run->n && gdn_batch_own_mean(b, out) && out->ms; t++)
+    for (int t = 0; t < run->n && gdn_batch_own_mean(&b->setup, out) && out->ms; t++)
         out->ms[run->at + (size_t)t] = ms[t];
     if (!out->y)
         return;
@@ -93,7 +89,6 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
         free(e);
         return status;
     }
-    e->scale = gdn_dd_rsqrt(gdn_dd_pair((double)setup->shape.dk, 0.0));
     *self = e;
     return GDN_OK;
 }

@@ -10,15 +10,25 @@
 #ifndef GDN_REFERENCE_TILE_H
 #define GDN_REFERENCE_TILE_H
 
-#include "base/shape.h"
-#include "reference/dd.h"
+#include "reference/step.h"
 
-enum { GDN_RUN = 64, GDN_TILE = 8, GDN_ROW_PAD = 16 };
+enum { GDN_RUN = 64, GDN_TILE = 8 };
 
 /* Numbers of a run: one pair per token, halves apart. */
 typedef struct gdn_run_pairs {
     double hi[GDN_RUN], lo[GDN_RUN];
 } gdn_run_pairs;
+
+GDN_DD_FUNCTION gdn_dd gdn_run_token(const gdn_run_pairs *x, int t)
+{
+    return gdn_dd_pair(x->hi[t], x->lo[t]);
+}
+
+GDN_DD_FUNCTION void gdn_run_put(gdn_run_pairs *x, int t, gdn_dd y)
+{
+    x->hi[t] = y.hi;
+    x->lo[t] = y.lo;
+}
 
 /* One tile over one run. lo halves are NULL in fp64. */
 typedef struct gdn_tile {
@@ -68,20 +78,5 @@ typedef struct gdn_fp64_code {
 
 extern const gdn_dd_code gdn_dd_code_scalar, gdn_dd_code_avx2, gdn_dd_code_avx512;
 extern const gdn_fp64_code gdn_fp64_code_scalar, gdn_fp64_code_avx2, gdn_fp64_code_avx512;
-
-/* eps of both norms, the decimal 1e-6, as a pair. */
-GDN_INLINE gdn_dd gdn_dd_eps(void)
-{
-    return gdn_dd_set(GDN_NORM_EPS, 0x1.b5a63f9a49c2cp-75);
-}
-
-/*
- * Several rows in flight against the latency of the arithmetic. Each step of a loop over rows is written for
- * all of them before the next step: compilers keep that order, and the machine's window is too short to find
- * it itself.
- */
-enum { GDN_FLIGHT = 4 };
-
-#define GDN_EACH _Pragma("GCC unroll 4") for (int f = 0; f < GDN_FLIGHT; f++)
 
 #endif

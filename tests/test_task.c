@@ -46,7 +46,7 @@ static gdn_task *tasks_of(const gdn_experiment *e, int *count)
 {
     gdn_task *tasks = NULL;
     gdn_error err = {""};
-    GDN_CHECK(gdn_tasks_make(e, &tasks, count, &err) == GDN_OK, "%s", err.text);
+    GDN_CHECK(gdn_tasks_make(e, &gdn_backend_cpu, &tasks, count, &err) == GDN_OK, "%s", err.text);
     return tasks;
 }
 
