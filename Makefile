@@ -19,8 +19,13 @@ PREFIX ?= /usr/local
 STD = -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-tree-slp-vectorize
 WARN = -Wall -Wextra -Wconversion -Wshadow -Wno-psabi
 ALL_CFLAGS = $(STD) $(WARN) -fopenmp -I. $(CUDA_DEFINE) -MMD -MP $(CFLAGS)
-LIBS = -lmpfr -lgmp -lgsl -lgslcblas -lsqlite3 -lcyaml -lyaml -ljansson -lcmark-gfm-extensions -lcmark-gfm \
-       -lxxhash -lmd -lm $(CUDA_LIBS)
+# STATIC=1 links all but MPFR, GMP and libc into the binary, which then runs on machines without the rest.
+STATIC ?= 0
+begin_static = $(if $(filter 1,$(STATIC)),-Wl$(comma)-Bstatic)
+end_static = $(if $(filter 1,$(STATIC)),-Wl$(comma)-Bdynamic)
+comma = ,
+LIBS = $(begin_static) -lgsl -lgslcblas -lsqlite3 -lcyaml -lyaml -ljansson -lcmark-gfm-extensions -lcmark-gfm \
+       -lxxhash -lmd $(end_static) $(CUDA_LIBS) -lmpfr -lgmp -lm -ldl -lpthread
 
 # Files compiled once per instruction set (base/simd.h), and with what.
 ISA_SOURCES := $(wildcard kernels/*_tile.c reference/*_tile.c harness/*_tile.c)
@@ -37,23 +42,24 @@ ROOMS = base kernels reference harness
 
 # CUDA where nvcc is: CUDA=0 leaves it out. Device code of each architecture, and PTX for later ones.
 NVCC ?= $(firstword $(wildcard $(shell command -v nvcc 2>/dev/null) /usr/local/cuda/bin/nvcc))
-CUDA ?= $(if $(NVCC),1,0)
+CUDA ?= 0
 CUDA_ARCHS ?= 80 90
 ifeq ($(CUDA),1)
 CUDA_HOME ?= $(patsubst %/bin/,%,$(dir $(realpath $(NVCC))))
 CUDA_OBJECTS := $(patsubst %.cu,$(BUILD)/%.cu.o,$(foreach r,$(ROOMS),$(wildcard $(r)/*.cu)))
-CUDA_LIBS = -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt -lpthread
+CUDA_LIBS = -L$(CUDA_HOME)/lib64 -lcudart_static -lrt -lstdc++
 CUDA_DEFINE = -DGDN_CUDA
 endif
 NVCC_FLAGS = -std=c++20 -DGDN_CUDA -O3 -lineinfo --fmad=false --default-stream per-thread -I. \
              $(foreach a,$(CUDA_ARCHS),-gencode=arch=compute_$(a),code=sm_$(a)) \
              -gencode=arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS)) \
-             -Xcompiler=-Wall,-Wextra,-ffp-contract=off,-fno-tree-slp-vectorize
+             -Xcompiler=-Wall,-Wextra,-Wno-missing-field-initializers,-ffp-contract=off,-fno-tree-slp-vectorize
 SOURCES := $(filter-out $(ISA_SOURCES),$(foreach r,$(ROOMS),$(wildcard $(r)/*.c)))
 LIBRARY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out harness/main.c,$(SOURCES))) \
                    $(foreach i,$(ISAS),$(patsubst %.c,$(BUILD)/%.$(i).o,$(ISA_SOURCES))) \
                    $(CUDA_OBJECTS)
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
+GPU_TESTS := $(if $(filter 1,$(CUDA)),$(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/gpu_*.c)))
 HEADERS := $(foreach r,$(ROOMS) tests,$(wildcard $(r)/*.h))
 
 # What the program knows of its own making; the file changes only when this does.
@@ -73,6 +79,9 @@ check: $(BUILD)/gdnprec $(TESTS) ## build and run every test (under 3 minutes on
 	@tests/run.sh $(BUILD) $(TESTS)
 
 # ---- the rest ----
+
+check-gpu: $(BUILD)/gdnprec $(GPU_TESTS) ## the tests that need a GPU: its bits are the CPU's
+	@status=0; for t in $(GPU_TESTS); do $$t || status=1; done; tests/gpu_equal.sh $(BUILD) || status=1; exit $$status
 
 experiments: $(BUILD)/gdnprec ## run every experiment of experiments/ into RESULTS
 	$(BUILD)/gdnprec run --results $(RESULTS) --jobs $(JOBS) $(wildcard experiments/*.yaml)
@@ -144,9 +153,9 @@ $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 
 $(BUILD)/tests/%: tests/%.c $(LIBRARY_OBJECTS) Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -o $@ $< $(LIBRARY_OBJECTS) -lcheck -lsubunit -lrt -lpthread $(LIBS)
+	$(CC) $(ALL_CFLAGS) -o $@ $< $(LIBRARY_OBJECTS) $(begin_static) -lcheck -lsubunit $(end_static) -lrt -lpthread $(LIBS)
 
-.PHONY: all run check experiments plots check-sanitize bench reproduce lint install clean help FORCE
+.PHONY: all run check check-gpu experiments plots check-sanitize bench reproduce lint install clean help FORCE
 .SECONDARY:
 FORCE:
 

@@ -13,6 +13,7 @@
 
 #include "base/inputs.h"
 #include "base/simd.h"
+#include "harness/bench_cuda.h"
 #include "harness/limits.h"
 #include "harness/provenance.h"
 #include "kernels/recurrent.h"
@@ -222,11 +223,19 @@ static void add(json_t *results, const char *name, gdn_isa isa, bool isas, timin
                                              "noise", noise, "times_literal_mpfr", literal / t.median));
 }
 
-static gdn_status run_all(const gdn_bench_options *options, const inputs *in, json_t *results,
-                          json_t *limits_out, FILE *text, gdn_error *err)
+static gdn_status run_cpu(const gdn_bench_options *options, json_t *results, json_t *limits_out,
+                          FILE *text, gdn_error *err)
 {
     timing literal = {0, 0}, t;
-    gdn_status status = time_engine(&subjects[LITERAL], in, options, &literal, err);
+    inputs made = {0}, *in = &made;
+    gdn_status status = inputs_make(in, err);
+    if (!status)
+        status = time_engine(&subjects[LITERAL], in, options, &literal, err);
+    if (!status && text)
+        fprintf(text,
+                "ns per state element and token; one head, d_k = d_v = 128, one core unless threads are "
+                "named; %d repeats of %.2g s\n\n",
+                options->repeats, options->seconds);
     if (!status && text)
         fprintf(text, "%-26s %-7s %10s %10s %8s %13s\n", "engine", "isa", "median ns", "least ns", "noise",
                 "literal MPFR /");
@@ -255,26 +264,39 @@ static gdn_status run_all(const gdn_bench_options *options, const inputs *in, js
                               json_pack("{s:s, s:f, s:f, s:f}", "isa", gdn_isa_names[isa], "fma_per_s", l.fma,
                                         "l1_bytes_per_s", l.l1, "l2_bytes_per_s", l.l2));
     }
+    inputs_free(in);
     return status;
 }
 
+#ifndef GDN_CUDA
+gdn_status gdn_bench_cuda(const gdn_bench_options *options, int device, json_t *results, json_t *limits_out,
+                          FILE *text, gdn_error *err)
+{
+    (void)options;
+    (void)device;
+    (void)results;
+    (void)limits_out;
+    (void)text;
+    return gdn_fail(err, GDN_MACHINE, "this gdnprec was built without CUDA: nvcc was not found");
+}
+#endif
+
 gdn_status gdn_bench(const gdn_bench_options *options, FILE *out, gdn_error *err)
 {
-    inputs in = {0};
     gdn_isa isa = gdn_isa_best();
+    bool cuda = strcmp(options->backend, "cuda") == 0;
+    FILE *text = options->json ? NULL : out;
     json_t *context = gdn_bench_context(), *results = json_array(), *limits_out = json_array();
     gdn_status status = gdn_inputs_init(err);
+    if (!status && !cuda && strcmp(options->backend, "cpu") != 0)
+        status = gdn_fail(err, GDN_BAD_INPUT, "--backend: '%s' is not allowed; cpu and cuda are", options->backend);
+    if (!status && text)
+        fprintf(text, "gdnprec %s, %s, %s\n", gdn_version_long(),
+                json_string_value(json_object_get(context, "cpu")),
+                json_string_value(json_object_get(context, "compiler")));
     if (!status)
-        status = inputs_make(&in, err);
-    if (!status && !options->json)
-        fprintf(out,
-                "gdnprec %s, %s, %s\nns per state element and token; one head, d_k = d_v = 128, one core "
-                "unless threads are named; "
-                "%d repeats of %.2g s\n\n",
-                gdn_version_long(), json_string_value(json_object_get(context, "cpu")),
-                json_string_value(json_object_get(context, "compiler")), options->repeats, options->seconds);
-    if (!status)
-        status = run_all(options, &in, results, limits_out, options->json ? NULL : out, err);
+        status = cuda ? gdn_bench_cuda(options, options->device, results, limits_out, text, err)
+                      : run_cpu(options, results, limits_out, text, err);
     gdn_isa_force(isa);
     size_t i, noisy = 0;
     json_t *o;
@@ -295,6 +317,5 @@ gdn_status gdn_bench(const gdn_bench_options *options, FILE *out, gdn_error *err
     json_decref(context);
     json_decref(results);
     json_decref(limits_out);
-    inputs_free(&in);
     return status;
 }

@@ -13,6 +13,8 @@ typedef struct arguments {
 } arguments;
 
 static const struct argp_option options[] = {
+    {"backend", 'b', "NAME", 0, "cpu or cuda (default: cpu)", 0},
+    {"device", 'd', "N", 0, "which GPU (default: 0)", 0},
     {"repeats", 'n', "N", 0, "repeats of each figure (default: 7)", 0},
     {"seconds", 's', "X", 0, "length of a repeat, about (default: 0.05)", 0},
     {"filter", 'f', "TEXT", 0, "only engines whose name contains TEXT", 0},
@@ -25,6 +27,13 @@ static error_t option(int key, char *text, struct argp_state *state)
     arguments *a = state->input;
     long n = 0;
     switch (key) {
+    case 'b':
+        a->options.backend = text;
+        return 0;
+    case 'd':
+        a->status = gdn_option_whole("--device", text, 0, 1023, &n, a->err);
+        a->options.device = (int)n;
+        return a->status ? EINVAL : 0;
     case 'n':
         a->status = gdn_option_whole("--repeats", text, 1, 99, &n, a->err);
         a->options.repeats = (int)n;
@@ -50,12 +59,13 @@ gdn_status gdn_command_bench(int argc, char **argv, gdn_error *err)
         option,
         "",
         "Time every engine beside this machine's own limits, in one run."
-        "\vA state element and token is one of the d_k d_v numbers of a head's state, once. The last "
-        "column is how many times faster than the literal MPFR form an engine is.",
+        "\vOn the CPU: a state element and token is one of the d_k d_v numbers of a head's state, once; the last "
+        "column is how many times faster than the literal MPFR form an engine is. On a GPU: head-tokens a "
+        "second, and the share of what its multiply-adds or its memory allow.",
         NULL,
         NULL,
         NULL};
-    arguments a = {.options = {.repeats = 7, .seconds = 0.05}, .err = err};
+    arguments a = {.options = {.backend = "cpu", .repeats = 7, .seconds = 0.05}, .err = err};
     int done;
     gdn_status status = gdn_parse(&argp, argc, argv, &a, &done, err);
     return status || done ? status : gdn_bench(&a.options, stdout, err);

@@ -63,6 +63,10 @@ static void list_recipes(json_t *all)
         add_text(o, "state_rounding", gdn_rounding_names[r->state_rounding]);
         add_text(o, "output", gdn_formats[r->output].name);
         add_text(o, "input", gdn_formats[r->input].name);
+        add_text(o, "algorithm", gdn_algorithm_names[r->algorithm]);
+        if (r->algorithm == GDN_CHUNKED)
+            add_text(o, "product", gdn_formats[r->product].name);
+        add_text(o, "math", gdn_math_names[r->math]);
         json_array_append_new(all, o);
     }
 }

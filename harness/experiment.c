@@ -48,6 +48,8 @@ static const cyaml_strval_t quantity_table[] = {
 static const cyaml_strval_t softplus_table[] = {
     {"exact", GDN_SOFTPLUS_EXACT}, {"torch", GDN_SOFTPLUS_TORCH}, {"log-exp", GDN_SOFTPLUS_LOG_EXP}};
 static const cyaml_strval_t rounding_table[] = {{"nearest", GDN_NEAREST}, {"stochastic", GDN_STOCHASTIC}};
+static const cyaml_strval_t math_table[] = {
+    {"portable", GDN_MATH_PORTABLE}, {"cuda", GDN_MATH_CUDA}, {"approx", GDN_MATH_APPROX}};
 static const cyaml_strval_t bool_table[] = {{"false", false}, {"true", true}};
 static const cyaml_strval_t rung_table[] = {{"fp64", GDN_LADDER_FP64}, {"mpfr", GDN_LADDER_MPFR}};
 static const cyaml_strval_t format_table[] = {{"fp32", GDN_FP32}, {"tf32", GDN_TF32}, {"fp16", GDN_FP16},
@@ -134,8 +136,10 @@ static const cyaml_schema_field_t define_fields[] = {
     STRINGS("state", gdn_define, state),
     STRINGS("output", gdn_define, output),
     STRINGS("input", gdn_define, input),
+    STRINGS("product", gdn_define, product),
     CHOICE_PTR("softplus", gdn_define, softplus, softplus_table),
     CHOICE_PTR("state_rounding", gdn_define, state_rounding, rounding_table),
+    CHOICE_PTR("math", gdn_define, math, math_table),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t reference_fields[] = {
@@ -401,6 +405,17 @@ static gdn_status chain(checker *c, const char *path, char **words, unsigned n, 
     return status;
 }
 
+/* What the chunked form cannot do. */
+static gdn_status chunked_ok(checker *c, unsigned i, const gdn_recipe *r)
+{
+    if (r->state_rounding != GDN_NEAREST)
+        return bad(c, at(c, "define/%u/state_rounding", i), "the chunked form rounds its state to nearest");
+    if (r->product != GDN_FP32 && r->product != GDN_TF32 && r->product != GDN_BF16)
+        return bad(c, at(c, "define/%u/product", i), "fp32, tf32 and bf16 products exist, not %s",
+                   gdn_formats[r->product].name);
+    return GDN_OK;
+}
+
 static gdn_status define(checker *c, unsigned i, gdn_profile *p)
 {
     const gdn_define *d = &c->e->file->define[i];
@@ -436,7 +451,7 @@ static gdn_status define(checker *c, unsigned i, gdn_profile *p)
     } formats[] = {{"alpha", d->alpha, &p->alpha},        {"exp_a", d->exp_a, &p->recipe.exp_a},
                    {"beta", d->beta, &p->recipe.beta},    {"qk", d->qk, &p->recipe.qk},
                    {"state", d->state, &p->recipe.state}, {"output", d->output, &p->recipe.output},
-                   {"input", d->input, &p->recipe.input}};
+                   {"input", d->input, &p->recipe.input}, {"product", d->product, &p->recipe.product}};
     for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++) {
         bool alpha = formats[f].out == &p->alpha;
         int id = 0;
@@ -455,7 +470,13 @@ static gdn_status define(checker *c, unsigned i, gdn_profile *p)
         p->recipe.softplus = *d->softplus;
     if (d->state_rounding)
         p->recipe.state_rounding = *d->state_rounding;
-    return GDN_OK;
+    if (d->math)
+        p->recipe.math = *d->math;
+    if (p->recipe.algorithm == GDN_CHUNKED)
+        return chunked_ok(c, i, &p->recipe);
+    return d->product ? bad(c, at(c, "define/%u/product", i),
+                            "only chunked recipes have matrix products; %s is recurrent", p->recipe.name)
+                      : GDN_OK;
 }
 
 static gdn_status known_profiles(checker *c, const char *where, char **names, unsigned n)

@@ -78,9 +78,10 @@ typedef struct gdn_define {
     bool *store_a, *zero_centred;
     char **a_log, **dt_bias, **norm_weight; /* chains */
     unsigned a_log_count, dt_bias_count, norm_weight_count;
-    char *alpha, *recipe, *exp_a, *beta, *qk, *state, *output, *input;
+    char *alpha, *recipe, *exp_a, *beta, *qk, *state, *output, *input, *product;
     gdn_softplus_variant *softplus;
     gdn_rounding *state_rounding;
+    gdn_math *math;
 } gdn_define;
 
 typedef struct gdn_reference_spec {

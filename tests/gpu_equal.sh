@@ -1,0 +1,26 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# gpu_equal.sh BUILD -- the rows of a run on the GPU are those of a run on the CPU, byte for byte: every recipe, key
+# geometry and kind of storage (reproduce.yaml), tensors and outputs from files (golden.yaml), blocks of several sizes.
+set -eu
+gdnprec=$1/gdnprec
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+failed=0
+for file in tests/reproduce.yaml experiments/golden.yaml; do
+    name=$(basename "$file" .yaml)
+    "$gdnprec" run --quiet --backend cpu --results "$out/cpu" "$file" >/dev/null
+    for block in 1024 37; do
+        "$gdnprec" run --quiet --backend cuda --block $block --results "$out/cuda$block" "$file" >/dev/null
+        if cmp -s "$out/cpu/$name/cells.csv" "$out/cuda$block/$name/cells.csv"; then
+            echo "ok      $name, blocks of $block: $(wc -l <"$out/cpu/$name/cells.csv") lines equal"
+        else
+            failed=1
+            echo "FAILED  $name, blocks of $block: $(cmp "$out/cpu/$name/cells.csv" "$out/cuda$block/$name/cells.csv" 2>&1 || true)"
+            diff "$out/cpu/$name/cells.csv" "$out/cuda$block/$name/cells.csv" | grep -c '^<' | sed 's/$/ rows differ; the first:/'
+            diff "$out/cpu/$name/cells.csv" "$out/cuda$block/$name/cells.csv" | grep -m1 '^<' | cut -c1-300
+            diff "$out/cpu/$name/cells.csv" "$out/cuda$block/$name/cells.csv" | grep -m1 '^>' | cut -c1-300
+        fi
+    done
+done
+exit $failed
