@@ -40,9 +40,10 @@ ISA_avx512 = -mavx512f -mavx512dq -mavx512vl -mavx512bw -mavx2 -mfma
 
 ROOMS = base kernels reference harness
 
-# CUDA where nvcc is: CUDA=0 leaves it out. Device code of each architecture, and PTX for later ones.
+# CUDA where nvcc and a GPU are; CUDA=1 builds it elsewhere (a minute or two more), CUDA=0 leaves it out. Device code
+# of each architecture, and PTX for later ones.
 NVCC ?= $(firstword $(wildcard $(shell command -v nvcc 2>/dev/null) /usr/local/cuda/bin/nvcc))
-CUDA ?= 0
+CUDA ?= $(if $(and $(NVCC),$(shell nvidia-smi -L 2>/dev/null)),1,0)
 CUDA_ARCHS ?= 80 90
 ifeq ($(CUDA),1)
 CUDA_HOME ?= $(patsubst %/bin/,%,$(dir $(realpath $(NVCC))))

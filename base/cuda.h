@@ -22,11 +22,11 @@ extern "C" {
 /* What the manifest and the bench say of a device. */
 typedef struct gdn_cuda_info {
     char name[256];
-    int major, minor;        /* compute capability */
+    int major, minor; /* compute capability */
     int multiprocessors;
-    int driver, runtime;     /* versions, 1000 major + 10 minor */
-    double clock_ghz;        /* highest SM clock */
-    size_t memory;           /* bytes */
+    int driver, runtime; /* versions, 1000 major + 10 minor */
+    double clock_ghz;    /* highest SM clock */
+    size_t memory;       /* bytes */
 } gdn_cuda_info;
 
 /* Use device `index` in this process from now on; GDN_MACHINE with a sentence where there is none. */

@@ -13,7 +13,10 @@
     {"fp64", 64, 53, -1022, 1023, 0x1.fffffffffffffp1023, true},                                             \
         {"fp32", 32, 24, -126, 127, 0x1.fffffep127, true}, {"tf32", 32, 11, -126, 127, 0x1.ffcp127, true},   \
         {"fp16", 16, 11, -14, 15, 65504.0, true}, {"bf16", 16, 8, -126, 127, 0x1.fep127, true},              \
-        {"e4m3", 8, 4, -6, 8, 448.0, false}, {"e5m2", 8, 3, -14, 15, 57344.0, true}
+        {"e4m3", 8, 4, -6, 8, 448.0, false},                                                                 \
+    {                                                                                                        \
+        "e5m2", 8, 3, -14, 15, 57344.0, true                                                                 \
+    }
 
 #if defined(__CUDACC__)
 static __device__ const gdn_format gdn_device_formats[GDN_FORMATS] = {GDN_FORMAT_ROWS};

@@ -29,13 +29,13 @@ typedef struct gdn_operand {
 /* x - y against r over rows of heads head .. head + heads - 1, into the accumulators of these heads. */
 typedef struct gdn_difference {
     gdn_operand x, y, r;
-    gdn_accumulator *to; /* of the batch's head 0; the next head's is GDN_QUANTITIES further */
+    gdn_accumulator *to;  /* of the batch's head 0; the next head's is GDN_QUANTITIES further */
     const int64_t *scale; /* [H] exponents that the values are relative to, or NULL */
     int head, heads, rows, columns;
 } gdn_difference;
 
 /* Differences handed over at a time. */
-enum { GDN_DIFFERENCES = 12 };
+enum { GDN_DIFFERENCES = 4 * 5 }; /* four series of each quantity */
 
 /* Running products of alpha over n tokens, relative to 2^scale: decay and decay_lo. Arrays are [heads][n],
  * product is [heads], scale the batch's, from the trace's first head on. */
@@ -78,7 +78,8 @@ typedef struct gdn_backend {
     gdn_status (*rescale)(const gdn_decays *d, int64_t *scale, gdn_error *err);
     gdn_status (*average)(const gdn_averages *a, gdn_error *err);
     gdn_status (*differ)(const gdn_difference *d, int n, gdn_error *err); /* n <= GDN_DIFFERENCES */
-    /* sums[i] <- accumulator i GDN_QUANTITIES of `rows`, zeroed afterwards if `anew`. sums: in this process */
+    /* sums[i] <- accumulator i GDN_QUANTITIES of `rows`, zeroed afterwards if `anew`. sums: in this process
+     */
     gdn_status (*sums)(gdn_accumulator *a, size_t rows, bool anew, gdn_sums *sums, gdn_error *err);
 } gdn_backend;
 

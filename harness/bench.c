@@ -223,8 +223,8 @@ static void add(json_t *results, const char *name, gdn_isa isa, bool isas, timin
                                              "noise", noise, "times_literal_mpfr", literal / t.median));
 }
 
-static gdn_status run_cpu(const gdn_bench_options *options, json_t *results, json_t *limits_out,
-                          FILE *text, gdn_error *err)
+static gdn_status run_cpu(const gdn_bench_options *options, json_t *results, json_t *limits_out, FILE *text,
+                          gdn_error *err)
 {
     timing literal = {0, 0}, t;
     inputs made = {0}, *in = &made;
@@ -289,7 +289,8 @@ gdn_status gdn_bench(const gdn_bench_options *options, FILE *out, gdn_error *err
     json_t *context = gdn_bench_context(), *results = json_array(), *limits_out = json_array();
     gdn_status status = gdn_inputs_init(err);
     if (!status && !cuda && strcmp(options->backend, "cpu") != 0)
-        status = gdn_fail(err, GDN_BAD_INPUT, "--backend: '%s' is not allowed; cpu and cuda are", options->backend);
+        status = gdn_fail(err, GDN_BAD_INPUT, "--backend: '%s' is not allowed; cpu and cuda are",
+                          options->backend);
     if (!status && text)
         fprintf(text, "gdnprec %s, %s, %s\n", gdn_version_long(),
                 json_string_value(json_object_get(context, "cpu")),

@@ -3,8 +3,8 @@
  * bench -- what a state element and token costs in each engine, beside the machine's limits measured in the
  * same run.
  *
- * On the CPU one head at d_k = d_v = 128 on one core, median and minimum of repeated runs; on a GPU batches of
- * heads (bench_cuda.cu).
+ * On the CPU one head at d_k = d_v = 128 on one core, median and minimum of repeated runs; on a GPU batches
+ * of heads (bench_cuda.cu).
  */
 #ifndef GDN_HARNESS_BENCH_H
 #define GDN_HARNESS_BENCH_H

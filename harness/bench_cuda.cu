@@ -19,11 +19,11 @@
 #include "harness/bench_cuda.h"
 #include "kernels/recipe.h"
 
-enum { D = 128, MAX_REPEATS = 99 };
+static const int D = 128, MAX_REPEATS = 99;
 
 /* ---- limits ---- */
 
-enum { CHAINS = 8, ROUNDS = 4096 };
+static const int CHAINS = 8, ROUNDS = 4096;
 
 template <typename T> __global__ static void fma_chains(T *out, T c, T d)
 {
@@ -60,7 +60,8 @@ static gdn_status begin(stopwatch *w, gdn_error *err)
 static gdn_status end(stopwatch *w, double *ms, gdn_error *err)
 {
     float t = 0;
-    gdn_status status = gdn_cuda_status(cudaEventRecord(w->stop, cudaStreamPerThread), "cudaEventRecord", err);
+    gdn_status status =
+        gdn_cuda_status(cudaEventRecord(w->stop, cudaStreamPerThread), "cudaEventRecord", err);
     if (!status)
         status = gdn_cuda_status(cudaEventSynchronize(w->stop), "cudaEventSynchronize", err);
     if (!status)
@@ -76,7 +77,7 @@ typedef struct limits {
 /* The best of a few tries each. */
 static gdn_status measure_limits(stopwatch *w, const gdn_cuda_info *info, limits *l, gdn_error *err)
 {
-    enum { THREADS = 256, TRIES = 5 };
+    const int THREADS = 256, TRIES = 5;
     const size_t bytes = (size_t)1 << 30;
     const unsigned grid = 16u * (unsigned)info->multiprocessors;
     const double fmas = (double)grid * THREADS * CHAINS * ROUNDS;
@@ -268,11 +269,10 @@ static gdn_status run_cases(const gdn_bench_options *o, stopwatch *w, const limi
         if (text)
             fprintf(text, "%-26s %6d %7d %10.3f %22.1f %8.0f %%\n", c.name, c.heads, c.tokens, median,
                     rate / 1e6, 100 * share);
-        json_array_append_new(results,
-                              json_pack("{s:s, s:i, s:i, s:i, s:f, s:f, s:f, s:f}", "name", c.name, "heads",
-                                        c.heads, "tokens", c.tokens, "columns", c.columns ? c.columns : D,
-                                        "ms", median, "ms_minimum", ms[0], "head_tokens_per_s", rate,
-                                        "share_of_limit", share));
+        json_array_append_new(results, json_pack("{s:s, s:i, s:i, s:i, s:f, s:f, s:f, s:f}", "name", c.name,
+                                                 "heads", c.heads, "tokens", c.tokens, "columns",
+                                                 c.columns ? c.columns : D, "ms", median, "ms_minimum", ms[0],
+                                                 "head_tokens_per_s", rate, "share_of_limit", share));
     }
     return status;
 }

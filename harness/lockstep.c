@@ -39,21 +39,16 @@ static gdn_status bring(const gdn_lockstep *l, const gdn_trace *local, const gdn
         const double *from;
         double *to;
         int kind;
-    } all[] = {{local->g, there->g, PER_TOKEN},
-               {local->g_lo, there->g_lo, PER_TOKEN},
-               {local->alpha, there->alpha, PER_TOKEN},
-               {local->alpha_lo, there->alpha_lo, PER_TOKEN},
-               {local->ms, there->ms, PER_TOKEN},
-               {local->ms_lo, there->ms_lo, PER_TOKEN},
-               {local->o, there->o, PER_ROW},
-               {local->o_lo, there->o_lo, PER_ROW},
-               {local->y, there->y, PER_ROW},
-               {local->y_lo, there->y_lo, PER_ROW},
-               {local->state, there->state, PER_STATE},
-               {local->state_lo, there->state_lo, PER_STATE}};
-    const size_t H = (size_t)heads, size[] = {[PER_TOKEN] = H * (size_t)n,
-                                              [PER_ROW] = H * (size_t)n * (size_t)columns,
-                                              [PER_STATE] = H * (size_t)l->source->shape.dk * (size_t)columns};
+    } all[] = {{local->g, there->g, PER_TOKEN},         {local->g_lo, there->g_lo, PER_TOKEN},
+               {local->alpha, there->alpha, PER_TOKEN}, {local->alpha_lo, there->alpha_lo, PER_TOKEN},
+               {local->ms, there->ms, PER_TOKEN},       {local->ms_lo, there->ms_lo, PER_TOKEN},
+               {local->o, there->o, PER_ROW},           {local->o_lo, there->o_lo, PER_ROW},
+               {local->y, there->y, PER_ROW},           {local->y_lo, there->y_lo, PER_ROW},
+               {local->state, there->state, PER_STATE}, {local->state_lo, there->state_lo, PER_STATE}};
+    const size_t H = (size_t)heads,
+                 size[] = {[PER_TOKEN] = H * (size_t)n,
+                           [PER_ROW] = H * (size_t)n * (size_t)columns,
+                           [PER_STATE] = H * (size_t)l->source->shape.dk * (size_t)columns};
     gdn_status status = GDN_OK;
     for (size_t i = 0; i < sizeof all / sizeof all[0] && !status; i++)
         if (all[i].from && all[i].to && (all[i].kind == PER_STATE) == state)
@@ -81,9 +76,10 @@ static size_t rows_of_sums(const gdn_lockstep *l)
     return (size_t)gdn_subject_series(l, l->subjects, 0) * heads_of(l);
 }
 
-static gdn_sums *closed_at(const gdn_lockstep *l, gdn_quantity q, int slot)
+/* The slots of a series, head and quantity. */
+static gdn_sums *closed_at(const gdn_lockstep *l, size_t row, gdn_quantity q)
 {
-    return &l->closed[((size_t)q * (size_t)l->slots + (size_t)slot) * rows_of_sums(l)];
+    return &l->closed[(row * GDN_QUANTITIES + q) * (size_t)l->slots];
 }
 
 /* Some columns of a trace. */
@@ -107,7 +103,8 @@ static gdn_operand operand(view x, gdn_quantity q)
                                                     [GDN_Q_STATE] = {t->state, t->state_lo},
                                                     [GDN_Q_O] = {t->o, t->o_lo},
                                                     [GDN_Q_Y] = {t->y, t->y_lo}};
-    return (gdn_operand){table[q][0], table[q][1], scalar(q) ? NULL : x.index, scalar(q) ? 1 : x.width, x.head};
+    return (gdn_operand){table[q][0], table[q][1], scalar(q) ? NULL : x.index, scalar(q) ? 1 : x.width,
+                         x.head};
 }
 
 /* Take the differences noted so far. */
@@ -119,7 +116,7 @@ static gdn_status flush(gdn_lockstep *l, gdn_error *err)
 }
 
 /* Note x - y against r on m columns of `heads` heads, for one quantity over the block (or the state), for a
- * series. At most GDN_DIFFERENCES before a flush. */
+ * series. */
 static void differ(gdn_lockstep *l, int series, gdn_quantity q, int n, int head, int heads, int m, view x,
                    view y, view r)
 {
@@ -160,7 +157,7 @@ static view reference_of(const gdn_lockstep *l, const gdn_set *s, gdn_quantity q
 }
 
 /* Sums of one set: is its reference right, and how far is it from the true set's? */
-static gdn_status compare_set(gdn_lockstep *l, int s, gdn_quantity q, int n, gdn_error *err)
+static void compare_set(gdn_lockstep *l, int s, gdn_quantity q, int n)
 {
     gdn_set *set = &l->set[s], *truth = &l->set[0];
     const gdn_level *base = &set->level[GDN_BASE], *witness = &set->level[GDN_WITNESS];
@@ -180,11 +177,10 @@ static gdn_status compare_set(gdn_lockstep *l, int s, gdn_quantity q, int n, gdn
         differ(l, gdn_set_series(s, GDN_SET_STORAGE_FINE), q, n, 0, H, l->nchecked, check, true_check,
                true_check);
     }
-    return flush(l, err);
 }
 
 /* total and arith of one subject; on the true parameters they are one and the same. */
-static gdn_status compare_subject(gdn_lockstep *l, int p, gdn_quantity q, int n, gdn_error *err)
+static void compare_subject(gdn_lockstep *l, int p, gdn_quantity q, int n)
 {
     const gdn_set *truth = &l->set[0], *stored = &l->set[l->subject[p].set];
     int H = l->source->shape.heads, dv = l->source->shape.dv;
@@ -194,12 +190,11 @@ static gdn_status compare_subject(gdn_lockstep *l, int p, gdn_quantity q, int n,
     differ(l, gdn_subject_series(l, p, GDN_SUBJECT_TOTAL_FINE), q, n, 0, H, l->nchecked, fine, true_check,
            true_check);
     if (stored != truth) {
-        differ(l, gdn_subject_series(l, p, GDN_SUBJECT_ARITH), q, n, 0, H, dv, x,
-               reference_of(l, stored, q), r);
+        differ(l, gdn_subject_series(l, p, GDN_SUBJECT_ARITH), q, n, 0, H, dv, x, reference_of(l, stored, q),
+               r);
         differ(l, gdn_subject_series(l, p, GDN_SUBJECT_ARITH_FINE), q, n, 0, H, l->nchecked, fine,
                check_of(l, stored), true_check);
     }
-    return flush(l, err);
 }
 
 static bool per_token(const gdn_lockstep *l, gdn_quantity q)
@@ -210,7 +205,10 @@ static bool per_token(const gdn_lockstep *l, gdn_quantity q)
 /* Keep the open sums of a quantity in a slot; `anew`: and start over. */
 static gdn_status keep_sums(gdn_lockstep *l, gdn_quantity q, int slot, bool anew, gdn_error *err)
 {
-    return l->backend->sums(l->open + q, rows_of_sums(l), anew, closed_at(l, q, slot), err);
+    gdn_status status = l->backend->sums(l->open + q, rows_of_sums(l), anew, l->joined, err);
+    for (size_t row = 0; row < rows_of_sums(l) && !status; row++)
+        closed_at(l, row, q)[slot] = l->joined[row];
+    return status;
 }
 
 /* ---- one block ---- */
@@ -313,8 +311,8 @@ static gdn_status advance_visiting(gdn_lockstep *l, const gdn_set *set, gdn_leve
     const gdn_trace *base = &set->level[GDN_BASE].trace;
     gdn_block block = from_head(l, &in->here, level->head - in->head);
     gdn_outputs out = outputs_of(&level->local);
-    size_t at = (size_t)level->head * (size_t)block.tokens, bytes = (size_t)level->heads *
-                                                                   (size_t)block.tokens * sizeof(double);
+    size_t at = (size_t)level->head * (size_t)block.tokens,
+           bytes = (size_t)level->heads * (size_t)block.tokens * sizeof(double);
     gdn_status status = GDN_OK;
     if (level != &set->level[GDN_BASE] && base->ms) {
         status = l->backend->get(out.ms, base->ms + at, bytes, err);
@@ -326,8 +324,8 @@ static gdn_status advance_visiting(gdn_lockstep *l, const gdn_set *set, gdn_leve
     if (!status)
         status = level->engine->advance(level->self, &block, &out, err);
     if (!status)
-        status = bring(l, &level->local, &level->trace, false, level->heads, level->ncolumns, block.tokens,
-                       err);
+        status =
+            bring(l, &level->local, &level->trace, false, level->heads, level->ncolumns, block.tokens, err);
     return status;
 }
 
@@ -397,8 +395,8 @@ static gdn_status advance_set(gdn_lockstep *l, int s, const inputs *in, bool sta
     }
     for (gdn_quantity q = 0; q < GDN_QUANTITIES && !status; q++)
         if (per_token(l, q))
-            status = compare_set(l, s, q, n, err);
-    return status;
+            compare_set(l, s, q, n);
+    return status ? status : flush(l, err);
 }
 
 bool gdn_subject_has(const gdn_subject *s, gdn_quantity q)
@@ -425,8 +423,8 @@ static gdn_status advance_subject(gdn_lockstep *l, int p, const inputs *in, gdn_
     }
     for (gdn_quantity q = 0; q < GDN_QUANTITIES && !status; q++)
         if (per_token(l, q) && gdn_subject_has(s, q))
-            status = compare_subject(l, p, q, n, err);
-    return status;
+            compare_subject(l, p, q, n);
+    return status ? status : flush(l, err);
 }
 
 /* The state of an engine, brought over where it runs here. */
@@ -449,8 +447,10 @@ static gdn_status compare_states(gdn_lockstep *l, int64_t position, int slot, gd
                 status = read_state(l, level->engine, level->self, level->visiting, &level->local,
                                     &level->trace, level->heads, level->ncolumns, err);
         }
-        if (!status)
-            status = compare_set(l, s, GDN_Q_STATE, 0, err);
+        if (!status) {
+            compare_set(l, s, GDN_Q_STATE, 0);
+            status = flush(l, err);
+        }
     }
     for (int p = 0; p < l->subjects && !status; p++) {
         const gdn_subject *s = &l->subject[p];
@@ -458,8 +458,10 @@ static gdn_status compare_states(gdn_lockstep *l, int64_t position, int slot, gd
             continue;
         status = read_state(l, s->engine, s->self, s->visiting, &l->local, &l->trace, l->source->shape.heads,
                             l->source->shape.dv, err);
-        if (!status)
-            status = compare_subject(l, p, GDN_Q_STATE, 0, err);
+        if (!status) {
+            compare_subject(l, p, GDN_Q_STATE, 0);
+            status = flush(l, err);
+        }
     }
     return status ? status : keep_sums(l, GDN_Q_STATE, slot, true, err);
 }
@@ -467,8 +469,8 @@ static gdn_status compare_states(gdn_lockstep *l, int64_t position, int slot, gd
 /* Add a block to the sums over tokens of the truth. */
 static gdn_status average(const gdn_lockstep *l, const gdn_block *in, gdn_error *err)
 {
-    const gdn_averages a = {l->set[0].level[GDN_BASE].trace.g, in->b,      in->beta, l->running,
-                            l->source->shape.heads,            in->tokens};
+    const gdn_averages a = {
+        l->set[0].level[GDN_BASE].trace.g, in->b, in->beta, l->running, l->source->shape.heads, in->tokens};
     return l->backend->average(&a, err);
 }
 
@@ -537,9 +539,10 @@ gdn_sums gdn_lockstep_sums(const gdn_lockstep *l, int series, int h, gdn_quantit
     const bool *regular =
         state ? l->plan.quarter : l->plan.edge; /* others count only where a length asks for them */
     int64_t from = state && w->whole ? w->to : w->from;
+    const gdn_sums *closed = closed_at(l, (size_t)series * heads_of(l) + (size_t)h, q);
     for (int i = 0; i < n; i++)
         if (end[i] >= from && end[i] <= w->to && (regular[i] || (w->whole && end[i] == w->to)))
-            total = gdn_sums_add(total, closed_at(l, q, i)[(size_t)series * heads_of(l) + (size_t)h]);
+            total = gdn_sums_add(total, closed[i]);
     return total;
 }
 
@@ -548,6 +551,7 @@ double gdn_lockstep_mean(const gdn_lockstep *l, int which, int h, int64_t to)
     size_t H = heads_of(l);
     for (int i = 0; i < l->plan.segments; i++)
         if (l->plan.segment_end[i] == to)
-            return l->averages[((size_t)i * GDN_SUMS_OVER_TOKENS + (size_t)which) * H + (size_t)h] / (double)to;
+            return l->averages[((size_t)i * GDN_SUMS_OVER_TOKENS + (size_t)which) * H + (size_t)h] /
+                   (double)to;
     return NAN;
 }

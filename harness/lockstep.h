@@ -93,11 +93,12 @@ typedef struct gdn_lockstep {
     float *inputs;          /* a block of inputs in the backend's memory, where it is not this process's */
     gdn_product *products;  /* [subjects][H] running decays, in the backend's memory */
     gdn_accumulator *open;  /* [series][H][GDN_QUANTITIES], in the backend's memory */
-    gdn_sums *closed;       /* [GDN_QUANTITIES][segments or samples][series][H] */
+    gdn_sums *closed;       /* [series][H][GDN_QUANTITIES][slots], by segment or sample */
+    gdn_sums *joined;       /* [series][H] of one quantity, on their way there */
     int slots;              /* max(segments, samples) */
-    double *running;        /* [3][H] sums of |g|, beta, beta^2 of the truth so far, in the backend's memory */
-    double *averages;       /* [segments][3][H] the same at each segment's end */
-    int64_t *scale;         /* [H] exponent of the true decay where the segment began; the backend's memory */
+    double *running;  /* [3][H] sums of |g|, beta, beta^2 of the truth so far, in the backend's memory */
+    double *averages; /* [segments][3][H] the same at each segment's end */
+    int64_t *scale;   /* [H] exponent of the true decay where the segment began; the backend's memory */
     gdn_difference pending[GDN_DIFFERENCES]; /* differences to be taken, [npending] */
     int npending;
 } gdn_lockstep;

@@ -214,7 +214,8 @@ static gdn_status open_levels(gdn_lockstep *l, int s, gdn_error *err)
         }
         status = level->engine->open(&level->self, &setup, err);
         if (!status)
-            status = trace_open(l, l->backend, &level->trace, level->heads, level->ncolumns, engine->pairs, err);
+            status =
+                trace_open(l, l->backend, &level->trace, level->heads, level->ncolumns, engine->pairs, err);
         if (!status && level->visiting)
             status = trace_open(l, &gdn_backend_cpu, &level->local, level->heads, level->ncolumns,
                                 engine->pairs, err);
@@ -261,8 +262,9 @@ static gdn_status open_sums(gdn_lockstep *l, gdn_error *err)
     size_t floats = H * (size_t)l->block * (2 * (size_t)shape.dk + 2 * (size_t)shape.dv + 4);
     l->slots = l->plan.segments > l->plan.samples ? l->plan.segments : l->plan.samples;
     l->closed = gdn_calloc(rows * (size_t)l->slots, sizeof *l->closed);
+    l->joined = gdn_calloc(rows / GDN_QUANTITIES, sizeof *l->joined);
     l->averages = gdn_calloc(GDN_SUMS_OVER_TOKENS * H * (size_t)l->plan.segments, sizeof *l->averages);
-    if (!l->closed || !l->averages)
+    if (!l->closed || !l->joined || !l->averages)
         return gdn_no_memory(err, "the sums of a task");
     const struct {
         void **p;
@@ -347,11 +349,12 @@ void gdn_lockstep_close(gdn_lockstep *l)
     }
     trace_close(b, &l->trace);
     trace_close(&gdn_backend_cpu, &l->local);
-    void *there[] = {l->checked_there, l->witness_index_there, l->products, l->open,
-                     l->running,       l->scale,               l->inputs};
+    void *there[] = {l->checked_there, l->witness_index_there, l->products, l->open, l->running, l->scale,
+                     l->inputs};
     for (size_t i = 0; i < sizeof there / sizeof there[0]; i++)
         b->release(there[i]);
-    void *here[] = {l->set, l->subject, l->checked, l->witnessed, l->witness_index, l->closed, l->averages};
+    void *here[] = {l->set,           l->subject, l->checked, l->witnessed,
+                    l->witness_index, l->closed,  l->joined,  l->averages};
     for (size_t i = 0; i < sizeof here / sizeof here[0]; i++)
         free(here[i]);
     gdn_source_close(l->source);

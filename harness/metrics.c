@@ -29,16 +29,22 @@ gdn_sums gdn_sums_add(gdn_sums a, gdn_sums b)
 {
     if (a.n == 0 || b.n == 0)
         return a.n == 0 ? b : a;
-    int scale = a.scale > b.scale ? a.scale : b.scale;
-    int sa = 2 * (a.scale - scale), sb = 2 * (b.scale - scale);
+    if (a.scale != b.scale) {
+        gdn_sums *lesser = a.scale < b.scale ? &a : &b;
+        int scale = a.scale < b.scale ? b.scale : a.scale, shift = 2 * (lesser->scale - scale);
+        lesser->dd = ldexp(lesser->dd, shift);
+        lesser->dr = ldexp(lesser->dr, shift);
+        lesser->rr = ldexp(lesser->rr, shift);
+        a.scale = scale;
+    }
     return (gdn_sums){
-        .dd = ldexp(a.dd, sa) + ldexp(b.dd, sb),
-        .dr = ldexp(a.dr, sa) + ldexp(b.dr, sb),
-        .rr = ldexp(a.rr, sa) + ldexp(b.rr, sb),
+        .dd = a.dd + b.dd,
+        .dr = a.dr + b.dr,
+        .rr = a.rr + b.rr,
         .binades = fmax(a.binades, b.binades),
         .n = a.n + b.n,
         .nonfinite = a.nonfinite + b.nonfinite,
-        .scale = scale,
+        .scale = a.scale,
     };
 }
 

@@ -11,7 +11,13 @@
 #include "harness/row.h"
 #include "kernels/portable.h"
 
-enum { WARP = GDN_METRIC_LANES };
+static const int WARP = GDN_METRIC_LANES;
+
+/* Blocks for the heads of a batch. */
+static unsigned grid_of(int heads)
+{
+    return heads < 65535 ? (unsigned)heads : 65535u;
+}
 
 /* ---- differences ---- */
 
@@ -19,42 +25,106 @@ struct differences {
     gdn_difference d[GDN_DIFFERENCES];
 };
 
-/* Element j of row `at` as a pair. */
-__device__ static void fetch(const gdn_operand &x, uint64_t at, int j, double *hi, double *lo)
+/* Steps of 32 elements that a block prepares before their sums are taken, and its warps. */
+static const int STEPS = 32, WARPS = 8, STEPS_A_WARP = STEPS / WARPS;
+
+/* Values of one element of a step, as they lie in memory. */
+struct element {
+    double xh, xl, yh, yl, r;
+};
+
+/* What a step adds to the lanes. */
+struct terms {
+    double dd[STEPS][WARP], dr[STEPS][WARP], rr[STEPS][WARP], binades[STEPS][WARP];
+    float nonfinite[STEPS][WARP];
+};
+
+/* An operand of one head. */
+struct rows_of {
+    const double *hi, *lo;
+    const int *index;
+    int width;
+};
+
+__device__ static rows_of head_of(const gdn_operand &x, int h, int rows)
 {
-    uint64_t i = at * (uint64_t)x.width + (uint64_t)(x.index ? x.index[j] : j);
-    *hi = x.hi[i];
-    *lo = x.lo ? x.lo[i] : 0;
+    size_t skip = (size_t)(h - x.head) * (size_t)rows * (size_t)x.width;
+    return {x.hi + skip, x.lo ? x.lo + skip : NULL, x.index, x.width};
 }
 
-/* A warp per difference and head: lane l takes elements l, l + 32, ... of each row, rows in order. */
-__global__ static void take_differences(const __grid_constant__ differences all)
+/* Element `lane` of step s; zeros beyond the last step and column, which add nothing. */
+__device__ static element fetch(const rows_of &x, const rows_of &y, const rows_of &r, int rows, int columns,
+                                int s, int pieces, int lane)
 {
+    unsigned t = (unsigned)s / (unsigned)pieces, j = (unsigned)s % (unsigned)pieces * WARP + (unsigned)lane;
+    if (t >= (unsigned)rows || j >= (unsigned)columns)
+        return {0, 0, 0, 0, 0};
+    size_t ix = (size_t)t * (unsigned)x.width + (x.index ? (unsigned)x.index[j] : j);
+    size_t iy = (size_t)t * (unsigned)y.width + (y.index ? (unsigned)y.index[j] : j);
+    size_t ir = (size_t)t * (unsigned)r.width + (r.index ? (unsigned)r.index[j] : j);
+    return {x.hi[ix], x.lo ? x.lo[ix] : 0, y.hi[iy], y.lo ? y.lo[iy] : 0, r.hi[ir]};
+}
+
+/* One warp adds the steps of its sum, in order. */
+__device__ static void add_steps(const terms &t, int warp, int lane, double *sum)
+{
+    if (warp < 3) {
+        const double(*const x)[WARP] = warp == 0 ? t.dd : warp == 1 ? t.dr : t.rr;
+#pragma unroll
+        for (int s = 0; s < STEPS; s++)
+            *sum += x[s][lane];
+    } else if (warp == 3) {
+#pragma unroll
+        for (int s = 0; s < STEPS; s++)
+            *sum = t.binades[s][lane] > *sum ? t.binades[s][lane] : *sum;
+    } else if (warp == 4) {
+#pragma unroll
+        for (int s = 0; s < STEPS; s++)
+            *sum += t.nonfinite[s][lane];
+    }
+}
+
+/*
+ * A block per difference and head. Lane l takes elements l, l + 32, ... of each row, rows in order: all warps
+ * fetch and multiply the elements of the next steps, then a warp a sum adds them up, while the values of the
+ * steps after these are on their way.
+ */
+__global__ static void __launch_bounds__(WARP *WARPS)
+    take_differences(const __grid_constant__ differences all)
+{
+    __shared__ terms t;
     const gdn_difference &d = all.d[blockIdx.y];
-    int lane = (int)threadIdx.x;
+    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
+    int pieces = (d.columns + WARP - 1) / WARP, steps = d.rows * pieces;
     for (int h = d.head + (int)blockIdx.x; h < d.head + d.heads; h += (int)gridDim.x) {
         gdn_accumulator *a = d.to + (uint64_t)h * GDN_QUANTITIES;
-        gdn_lane sum = {a->dd[lane], a->dr[lane], a->rr[lane], a->binades[lane], a->nonfinite[lane]};
-        uint64_t x0 = (uint64_t)(h - d.x.head) * (uint64_t)d.rows, y0 = (uint64_t)(h - d.y.head) * (uint64_t)d.rows,
-                 r0 = (uint64_t)(h - d.r.head) * (uint64_t)d.rows;
-        int pieces = (d.columns + WARP - 1) / WARP, steps = d.rows * pieces;
-#pragma unroll 4
-        for (int s = 0; s < steps; s++) {
-            int row = s / pieces, j = s % pieces * WARP + lane;
-            if (j >= d.columns)
-                continue;
-            double xh, xl, yh, yl, rh, rl;
-            fetch(d.x, x0 + (uint64_t)row, j, &xh, &xl);
-            fetch(d.y, y0 + (uint64_t)row, j, &yh, &yl);
-            fetch(d.r, r0 + (uint64_t)row, j, &rh, &rl);
-            gdn_lane_add(&sum, (xh - yh) + (xl - yl), rh);
+        double *const sums[5] = {a->dd, a->dr, a->rr, a->binades, a->nonfinite};
+        double sum = warp < 5 ? sums[warp][lane] : 0;
+        const rows_of x = head_of(d.x, h, d.rows), y = head_of(d.y, h, d.rows), r = head_of(d.r, h, d.rows);
+        element e[STEPS_A_WARP];
+#pragma unroll
+        for (int i = 0; i < STEPS_A_WARP; i++)
+            e[i] = fetch(x, y, r, d.rows, d.columns, warp + i * WARPS, pieces, lane);
+        for (int s = 0; s < steps; s += STEPS) {
+#pragma unroll
+            for (int i = 0; i < STEPS_A_WARP; i++) {
+                gdn_lane term = gdn_lane_terms((e[i].xh - e[i].yh) + (e[i].xl - e[i].yl), e[i].r);
+                t.dd[warp + i * WARPS][lane] = term.dd;
+                t.dr[warp + i * WARPS][lane] = term.dr;
+                t.rr[warp + i * WARPS][lane] = term.rr;
+                t.binades[warp + i * WARPS][lane] = term.binades;
+                t.nonfinite[warp + i * WARPS][lane] = (float)term.nonfinite;
+            }
+            __syncthreads();
+#pragma unroll
+            for (int i = 0; i < STEPS_A_WARP; i++)
+                e[i] = fetch(x, y, r, d.rows, d.columns, s + STEPS + warp + i * WARPS, pieces, lane);
+            add_steps(t, warp, lane, &sum);
+            __syncthreads();
         }
-        a->dd[lane] = sum.dd;
-        a->dr[lane] = sum.dr;
-        a->rr[lane] = sum.rr;
-        a->binades[lane] = sum.binades;
-        a->nonfinite[lane] = sum.nonfinite;
-        if (lane == 0) {
+        if (warp < 5)
+            sums[warp][lane] = sum;
+        if (threadIdx.x == 0) {
             a->n += (int64_t)d.rows * d.columns;
             a->scale = d.scale ? gdn_scale_kept(d.scale[h]) : 0;
         }
@@ -69,7 +139,7 @@ extern "C" gdn_status gdn_metrics_cuda_differ(const gdn_difference *d, int n, gd
         all.d[i] = d[i];
         heads = d[i].heads > heads ? d[i].heads : heads;
     }
-    take_differences<<<dim3((unsigned)heads, (unsigned)n), WARP, 0, cudaStreamPerThread>>>(all);
+    take_differences<<<dim3(grid_of(heads), (unsigned)n), WARP * WARPS, 0, cudaStreamPerThread>>>(all);
     return gdn_cuda_launched("taking differences", err);
 }
 
@@ -103,7 +173,7 @@ extern "C" gdn_status gdn_metrics_cuda_sums(gdn_accumulator *a, size_t rows, boo
 
 /* ---- decays ---- */
 
-enum { CUT = 256 };
+static const int CUT = 256;
 
 /* A block a head: alphas are fetched by all, multiplied by one thread, and given their scale by all. */
 __global__ static void cumulate(gdn_decays d)
@@ -132,11 +202,6 @@ __global__ static void cumulate(gdn_decays d)
                 gdn_product_at(&p[t], d.scale[h], &d.decay[at + (uint64_t)t], &d.decay_lo[at + (uint64_t)t]);
             __syncthreads();
         }
-}
-
-static unsigned grid_of(int heads)
-{
-    return heads < 65535 ? (unsigned)heads : 65535u;
 }
 
 extern "C" gdn_status gdn_metrics_cuda_cumulate(const gdn_decays *d, gdn_error *err)

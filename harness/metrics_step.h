@@ -23,17 +23,18 @@ typedef struct gdn_lane {
     double dd, dr, rr, binades, nonfinite;
 } gdn_lane;
 
-/* Add d against r to a lane. */
-GDN_SHARED void gdn_lane_add(gdn_lane *a, double d, double r)
+/* What d against r adds to a lane. */
+GDN_SHARED gdn_lane gdn_lane_terms(double d, double r)
 {
     double finite = ((d - d == 0) & (r - r == 0)) ? 1.0 : 0.0;
     double df = finite != 0 ? d : 0, rf = finite != 0 ? r : 0;
-    double size = gdn_with_sign(df, 1.0) * gdn_inverse_binade(rf);
-    a->nonfinite += 1 - finite;
-    a->dd += df * df;
-    a->dr += df * rf;
-    a->rr += rf * rf;
-    a->binades = size > a->binades ? size : a->binades;
+    gdn_lane t;
+    t.dd = df * df;
+    t.dr = df * rf;
+    t.rr = rf * rf;
+    t.binades = gdn_with_sign(df, 1.0) * gdn_inverse_binade(rf);
+    t.nonfinite = 1 - finite;
+    return t;
 }
 
 /* The lanes of an accumulator joined as a butterfly. */

@@ -9,13 +9,12 @@ static inline void lanes(gdn_accumulator *restrict a, const double *restrict d, 
                          int m)
 {
     for (int j = 0; j < m; j++) {
-        gdn_lane lane = {a->dd[j], a->dr[j], a->rr[j], a->binades[j], a->nonfinite[j]};
-        gdn_lane_add(&lane, d[j], r[j]);
-        a->dd[j] = lane.dd;
-        a->dr[j] = lane.dr;
-        a->rr[j] = lane.rr;
-        a->binades[j] = lane.binades;
-        a->nonfinite[j] = lane.nonfinite;
+        gdn_lane t = gdn_lane_terms(d[j], r[j]);
+        a->dd[j] += t.dd;
+        a->dr[j] += t.dr;
+        a->rr[j] += t.rr;
+        a->binades[j] = t.binades > a->binades[j] ? t.binades : a->binades[j];
+        a->nonfinite[j] += t.nonfinite;
     }
 }
 

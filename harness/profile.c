@@ -42,12 +42,20 @@ static const struct {
     {"bf16-state", "fp32 parameters; state cache in bf16, nearest", false, FP32, FP32, FP32, false, GDN_FP64, "bf16-state"},
     {"bf16-state-sr", "fp32 parameters; state cache in bf16, stochastic", false, FP32, FP32, FP32, false, GDN_FP64, "bf16-state-sr"},
     {"bf16", "everything bf16: parameters and every operation", false, BF16, BF16, BF16, false, GDN_FP64, "bf16"},
+    {"chunk-fp32", "fp32 parameters; chunked form, fp32 throughout", false, FP32, FP32, FP32, false, GDN_FP64, "chunk-fp32"},
+    {"chunk-tf32", "fp32 parameters; chunked form, fp32 tensors, products in tf32", false, FP32, FP32, FP32, false, GDN_FP64, "chunk-tf32"},
+    {"chunk-bf16", "fp32 parameters; chunked form, bf16 tensors and products", false, FP32, FP32, FP32, false, GDN_FP64, "chunk-bf16"},
     /* alternatives to A_log in bf16 */
     {"a-bf16", "A = exp(A_log) rests in bf16 instead of A_log", true, BF16, FP32, FP32, false, GDN_FP64, "fp32"},
     {"a_log-bf16-pair", "A_log rests as a pair of bf16, hi + lo", false, PAIR, FP32, FP32, false, GDN_FP64, "fp32"},
     {"norm-bf16-centred", "the out_norm weight rests in bf16 as w - 1", false, FP32, FP32, BF16, true, GDN_FP64, "fp32"},
     {"alpha-bf16", "the decay rests as bf16 alpha: above 1 - 2^-9 it becomes 1", false, FP32, FP32, FP32, false, GDN_BF16, "fp32"},
-    /* implementations, as far as a recurrent recipe goes */
+    /* implementations: training and prefill, then decode */
+    {"qwen3-next-release", "A_log, dt_bias and norm released in bf16; chunked form, bf16 tensors", false, BF16, BF16, BF16, false, GDN_FP64, "chunk-bf16"},
+    {"qwen3.5-release", "A_log and norm released in fp32, dt_bias in bf16; chunked form, bf16 tensors", false, FP32, BF16, FP32, false, GDN_FP64, "chunk-bf16"},
+    {"megatron", "all bf16, norm as w - 1; chunked form, bf16 tensors", false, BF16, BF16, BF16, true, GDN_FP64, "chunk-bf16"},
+    {"megatron-eager", "megatron with exp(A_log) rounded to bf16: eager evaluation on a bf16 tensor", false, BF16, BF16, BF16, true, GDN_FP64, "chunk-bf16-eager-gate"},
+    {"automodel", "A_log and dt_bias held in fp32, norm in bf16; chunked form, bf16 tensors", false, FP32, FP32, BF16, false, GDN_FP64, "chunk-bf16"},
     {"llamacpp", "-exp(A_log) rounded once to fp32 at conversion; all fp32", true, FP32, FP32, FP32, false, GDN_FP64, "fp32"},
     {"vllm-decode", "A_log fp32, dt_bias and norm bf16; decode with an fp32 state cache", false, FP32, BF16, BF16, false, GDN_FP64, "vllm-decode"},
     {"vllm-decode-bf16-state", "the same with a bf16 state cache", false, FP32, BF16, BF16, false, GDN_FP64, "vllm-decode-bf16"},

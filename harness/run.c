@@ -221,8 +221,8 @@ static gdn_status finish(const gdn_experiment *e, pool *p, int count, const gdn_
     r->certify_share = p->seconds > 0 ? p->certify_seconds / p->seconds : 0;
     if (!status)
         status = gdn_manifest_write(e, r->directory,
-                                    &(gdn_run_facts){o->command, r->backend, r->about, o->jobs, count, p->n, r->seconds,
-                                                     task_seconds, r->certify_share, r->below},
+                                    &(gdn_run_facts){o->command, r->backend, r->about, o->jobs, count, p->n,
+                                                     r->seconds, task_seconds, r->certify_share, r->below},
                                     err);
     return status;
 }

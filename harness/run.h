@@ -25,8 +25,8 @@ typedef struct gdn_run_result {
     char directory[4096];
     char name[128];
     int tasks, tasks_run;
-    const char *backend;  /* that ran them */
-    char about[400];      /* the GPU */
+    const char *backend; /* that ran them */
+    char about[400];     /* the GPU */
     double seconds;
     double certify_share; /* of the time of the tasks run now that went into checking the reference */
     int64_t below;        /* rows without a number because no rung of the reference can serve them */

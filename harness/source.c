@@ -208,8 +208,8 @@ static const float *rows(const gdn_source *s, const float *x, const cut *c, size
         return NULL;
     for (size_t h = 0; h < (size_t)c->heads; h++)
         for (size_t t = 0; t < n; t++)
-            memcpy(out + (h * n + t) * d,
-                   x + (((size_t)c->first - 1 + t) * H + (size_t)c->head + h) * d, d * sizeof *x);
+            memcpy(out + (h * n + t) * d, x + (((size_t)c->first - 1 + t) * H + (size_t)c->head + h) * d,
+                   d * sizeof *x);
     *room += (size_t)c->heads * n * d;
     return out;
 }

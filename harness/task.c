@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "harness/lockstep.h"
@@ -383,7 +384,25 @@ gdn_status gdn_task_run(const gdn_task *task, gdn_task_progress progress, void *
 
 /* ---- the list of tasks ---- */
 
-/* Can the backend run all profiles of the population? */
+/*
+ * As if every profile stored its parameters in its own way: for each set a trace of all columns and one of
+ * the checked ones in pairs, for each profile its state, for each engine the rows of a block once more as
+ * scratch.
+ */
+double gdn_task_bytes(const gdn_task *task)
+{
+    const gdn_experiment *e = task->experiment;
+    const gdn_population *p = &e->file->populations[task->population];
+    double profiles = p->profiles ? p->profiles_count : e->file->profiles_count, sets = 1 + profiles;
+    double heads = p->heads, dk = e->file->dk, dv = e->file->dv, checked = e->check_columns;
+    double row = 8 * (2 * dv + 8), check_row = 16 * (2 * checked + 8), input = 4 * (2 * dk + 2 * dv + 4);
+    double states = 8 * dk * (sets * (2 * dv + 4 * checked) + profiles * dv);
+    double scratch = (2 * sets + profiles) * 8 * (dk + dv);
+    double sums = (sets + profiles) * 4 * GDN_QUANTITIES * (double)sizeof(gdn_accumulator);
+    return heads * (states + sums + task->block * (input + sets * (row + check_row) + row + scratch));
+}
+
+/* Can the backend run all profiles of the population, and this machine hold it? */
 static gdn_status runnable(const gdn_task *task, gdn_error *err)
 {
     const gdn_experiment *e = task->experiment;
@@ -395,6 +414,19 @@ static gdn_status runnable(const gdn_task *task, gdn_error *err)
             return gdn_fail(err, GDN_BAD_INPUT,
                             "%s: profile '%s' computes with CUDA's own functions and needs --backend cuda",
                             e->path, names[i]);
+    /* at the least: the states of one reference, its trace, and of every profile */
+    double bytes = 8 * p->heads * e->file->dk * e->file->dv * (2 + 0.5 * n),
+           room = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    if (!p->file && bytes > room) {
+        char path[64];
+        snprintf(path, sizeof path, "populations/%d/heads", task->population);
+        return gdn_fail(
+            err, GDN_BAD_INPUT,
+            "%s:%d: %s: %.0f heads of %.0f x %.0f with %u profiles take more than %.0f GB; this machine has "
+            "%.0f GB",
+            e->path, gdn_yaml_line(e->text, path), path, p->heads, e->file->dk, e->file->dv, n, bytes / 1e9,
+            room / 1e9);
+    }
     return GDN_OK;
 }
 
@@ -450,23 +482,6 @@ static gdn_status identify(gdn_task *task, gdn_error *err)
     return GDN_OK;
 }
 
-/*
- * As if every profile stored its parameters in its own way: for each set a trace of all columns and one of the
- * checked ones in pairs, for each profile its state, for each engine the rows of a block once more as scratch.
- */
-double gdn_task_bytes(const gdn_task *task)
-{
-    const gdn_experiment *e = task->experiment;
-    const gdn_population *p = &e->file->populations[task->population];
-    double profiles = p->profiles ? p->profiles_count : e->file->profiles_count, sets = 1 + profiles;
-    double heads = p->heads, dk = e->file->dk, dv = e->file->dv, checked = e->check_columns;
-    double row = 8 * (2 * dv + 8), check_row = 16 * (2 * checked + 8), input = 4 * (2 * dk + 2 * dv + 4);
-    double states = 8 * dk * (sets * (2 * dv + 4 * checked) + profiles * dv);
-    double scratch = (2 * sets + profiles) * 8 * (dk + dv);
-    double sums = (sets + profiles) * 4 * GDN_QUANTITIES * (double)sizeof(gdn_accumulator);
-    return heads * (states + sums + task->block * (input + sets * (row + check_row) + row + scratch));
-}
-
 gdn_status gdn_tasks_make(const gdn_experiment *e, const gdn_backend *backend, gdn_task **tasks, int *count,
                           gdn_error *err)
 {
@@ -482,12 +497,11 @@ gdn_status gdn_tasks_make(const gdn_experiment *e, const gdn_backend *backend, g
         int seeds = e->file->populations[i].file ? 1 : (int)e->file->seeds;
         for (int seed = 1; seed <= seeds && !status; seed++) {
             gdn_task *t = &(*tasks)[(*count)++];
-            *t =
-                (gdn_task){.experiment = e,
-                           .population = (int)i,
-                           .seed = (uint64_t)seed,
-                           .backend = backend,
-                           .block = GDN_BLOCK};
+            *t = (gdn_task){.experiment = e,
+                            .population = (int)i,
+                            .seed = (uint64_t)seed,
+                            .backend = backend,
+                            .block = GDN_BLOCK};
             status = runnable(t, err);
             if (!status)
                 status = identify(t, err);

@@ -24,7 +24,7 @@ typedef struct gdn_task {
     int population;
     uint64_t seed;
     const struct gdn_backend *backend; /* where it runs */
-    int block;   /* tokens advanced at a time; changes no result */
+    int block;                         /* tokens advanced at a time; changes no result */
     bool spare;  /* fewer tasks than threads: a second one may help this task; changes no result */
     char id[17]; /* hash of all that determines its rows */
     double cost; /* head-tokens times engines, for progress */

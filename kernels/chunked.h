@@ -21,8 +21,9 @@
  * substitution in fp32 on the diagonal, M_rc = -M_rr (sum_m L_rm M_mc) left of it, operands in fp32 (product
  * fp32) or tf32 (product tf32, bf16).
  *
- * A g of -inf (alpha = 0), or a sum of g that leaves the fp32 range, clears what came before: G starts again
- * from 0 there, and a decay across such a token is 0. Where alpha is rounded as it rests, g is its logarithm.
+ * A g below -2^100, -inf (alpha = 0) above all, clears what came before: G starts again from 0 there, and a
+ * decay across such a token is 0. No difference of infinities arises. Where alpha is rounded as it rests, g
+ * is its logarithm.
  */
 #ifndef GDN_KERNELS_CHUNKED_H
 #define GDN_KERNELS_CHUNKED_H
@@ -31,10 +32,22 @@
 #include "kernels/gate.h"
 #include "kernels/recipe.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { GDN_CHUNK = 64, GDN_CHUNK_BLOCK = 16 };
+
+/* A log decay below this clears the state. */
+#define GDN_CHUNK_CLEARS (-0x1p100f)
 
 /* Portable arithmetic on the CPU. The recipe's op is fp32 and its state is rounded to nearest. */
 extern const gdn_engine gdn_chunked_engine;
+
+#ifdef GDN_CUDA
+/* The same on a GPU, in the GPU's own arithmetic: it agrees statistically (chunked_cuda.h). */
+extern const gdn_engine gdn_chunked_cuda_engine;
+#endif
 
 /* Floats between rows of n numbers: whole vectors, and off the multiples of 4 KiB that share a cache line. */
 static inline int gdn_chunked_stride(int n)
@@ -105,5 +118,9 @@ void gdn_chunked_rows_avx512(const gdn_chunked_head *c);
 void gdn_chunked_state_scalar(const gdn_chunked_head *c, float *out);
 void gdn_chunked_state_avx2(const gdn_chunked_head *c, float *out);
 void gdn_chunked_state_avx512(const gdn_chunked_head *c, float *out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

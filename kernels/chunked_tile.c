@@ -136,9 +136,8 @@ static void take_rows(const gdn_chunked_head *c, int rows, int cols, int kstride
     for (int x = 0; x < c->n; x++) {
         int i = c->from + x;
         float before = i > 0 ? k->sum[i - 1] : 0, count = i > 0 ? k->cleared[i - 1] : 0;
-        float sum = before + c->g[x];
-        bool clears = sum == -__builtin_inff();
-        k->sum[i] = clears ? 0 : sum;
+        bool clears = c->g[x] < GDN_CHUNK_CLEARS;
+        k->sum[i] = clears ? 0 : before + c->g[x];
         k->cleared[i] = count + (clears ? 1 : 0);
 
         float *kn = c->scratch.k + x * kstride, *qn = c->scratch.q + x * kstride, *v = k->vb + i * vstride;

@@ -52,6 +52,10 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
     size_t H = (size_t)shape.heads;
     if (setup->columns)
         return gdn_fail(err, GDN_BAD_INPUT, "the recurrent engine runs all value columns, not a sample");
+    const gdn_recipe *recipe = setup->recipe;
+    if (recipe->math != GDN_MATH_PORTABLE)
+        return gdn_fail(err, GDN_BAD_INPUT, "recipe %s is evaluated in %s mathematics, which only a GPU has",
+                        recipe->name, gdn_math_names[recipe->math]);
     engine *e = gdn_calloc(1, sizeof *e);
     *self = e;
     if (!e)
@@ -77,7 +81,6 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
         *self = NULL;
         return gdn_no_memory(err, "the state of a recurrent engine");
     }
-    const gdn_recipe *recipe = setup->recipe;
     for (int j = 0; e->w && setup->params.norm_weight && j < shape.dv; j++)
         e->w[j] = (float)gdn_round(&gdn_formats[recipe->op], setup->params.norm_weight[j]);
     for (int h = 0; h < shape.heads; h++) {

@@ -45,6 +45,28 @@ void gdn_recurrent_head_scalar(const gdn_recurrent_head *c);
 void gdn_recurrent_head_avx2(const gdn_recurrent_head *c);
 void gdn_recurrent_head_avx512(const gdn_recurrent_head *c);
 
+#if defined(GDN_CUDA) || defined(__CUDACC__)
+
+/* The same bits on the device, for recipes in portable arithmetic; those in native mathematics run here only.
+ */
+extern const gdn_engine gdn_recurrent_cuda_engine;
+
+/* The fp32 recurrence (L2 norm included) alone, over arrays as other implementations have them. Device
+ * memory. */
+typedef struct gdn_recurrent_bench {
+    bool bf16;                 /* q, k, v, o are bf16 numbers; otherwise floats */
+    int heads, tokens, dim;    /* dim: d_k = d_v */
+    int columns;               /* columns a lane: 4, 2, 1, or 0 to choose */
+    const void *q, *k, *v;     /* [H][tokens][dim] */
+    const float *alpha, *beta; /* [H][tokens] */
+    void *o;                   /* [H][tokens][dim] */
+    float *state;              /* [H][dim][dim], in and out */
+} gdn_recurrent_bench;
+
+gdn_status gdn_recurrent_cuda_bench_launch(const gdn_recurrent_bench *b, gdn_error *err);
+
+#endif
+
 #ifdef __cplusplus
 }
 #endif

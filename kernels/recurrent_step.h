@@ -59,10 +59,6 @@ GDN_STEP gdn_real gdn_step_delta(int arith, gdn_real v, gdn_real recall, gdn_rea
  * (t d_k + row) ceil(d_v / 8) + column / 8, the half number column mod 8 (base/inputs.h). Written out so
  * that compilers vectorise it; tests hold it to Random123's own.
  */
-typedef struct gdn_draw {
-    uint32_t x0, x1, x2, x3;
-} gdn_draw;
-
 GDN_SHARED uint64_t gdn_step_draw_index(int64_t t, int dk, int row, int dv, int octet)
 {
     return ((uint64_t)t * (uint64_t)dk + (uint64_t)row) * ((uint64_t)(dv + 7) / 8) + (uint64_t)octet;
@@ -74,15 +70,14 @@ enum { GDN_PHILOX_ROUNDS = 10 };
 #define GDN_PHILOX_KEY0 0x9E3779B9u
 #define GDN_PHILOX_KEY1 0xBB67AE85u
 
-GDN_SHARED gdn_draw gdn_philox_round(gdn_draw x, uint32_t key0, uint32_t key1)
+GDN_SHARED void gdn_philox_round(uint32_t *x0, uint32_t *x1, uint32_t *x2, uint32_t *x3, uint32_t key0,
+                                 uint32_t key1)
 {
-    uint64_t p0 = (uint64_t)0xD2511F53u * x.x0, p1 = (uint64_t)0xCD9E8D57u * x.x2;
-    gdn_draw y;
-    y.x0 = (uint32_t)(p1 >> 32) ^ x.x1 ^ key0;
-    y.x1 = (uint32_t)p1;
-    y.x2 = (uint32_t)(p0 >> 32) ^ x.x3 ^ key1;
-    y.x3 = (uint32_t)p0;
-    return y;
+    uint64_t p0 = (uint64_t)0xD2511F53u * *x0, p1 = (uint64_t)0xCD9E8D57u * *x2;
+    *x0 = (uint32_t)(p1 >> 32) ^ *x1 ^ key0;
+    *x1 = (uint32_t)p1;
+    *x2 = (uint32_t)(p0 >> 32) ^ *x3 ^ key1;
+    *x3 = (uint32_t)p0;
 }
 
 #endif

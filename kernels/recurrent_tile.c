@@ -69,20 +69,23 @@ GDN_INLINE void random_rows(const gdn_recurrent_head *c, int64_t t, int row0, in
                             uint16_t out[16][TILE])
 {
     enum { DRAWS = 32 };
-    gdn_draw x[DRAWS];
+    uint32_t x0[DRAWS], x1[DRAWS], x2[DRAWS], x3[DRAWS];
     for (int l = 0; l < DRAWS; l++) {
         uint64_t index = gdn_step_draw_index(t, c->dk, row0 + l / 2, c->dv, 2 * tile + l % 2);
-        x[l] = (gdn_draw){(uint32_t)index, (uint32_t)(index >> 32), c->head, GDN_STREAM_STATE_ROUNDING};
+        x0[l] = (uint32_t)index;
+        x1[l] = (uint32_t)(index >> 32);
+        x2[l] = c->head;
+        x3[l] = GDN_STREAM_STATE_ROUNDING;
     }
     uint32_t key0 = (uint32_t)c->seed, key1 = (uint32_t)(c->seed >> 32);
     for (int round = 0; round < GDN_PHILOX_ROUNDS; round++) {
         for (int l = 0; l < DRAWS; l++)
-            x[l] = gdn_philox_round(x[l], key0, key1);
+            gdn_philox_round(&x0[l], &x1[l], &x2[l], &x3[l], key0, key1);
         key0 += GDN_PHILOX_KEY0;
         key1 += GDN_PHILOX_KEY1;
     }
     for (int l = 0; l < DRAWS; l++) {
-        const uint32_t w[4] = {x[l].x0, x[l].x1, x[l].x2, x[l].x3};
+        const uint32_t w[4] = {x0[l], x1[l], x2[l], x3[l]};
         memcpy(out[l / 2] + l % 2 * 8, w, sizeof w); /* low half first: little-endian, as everything here */
     }
 }

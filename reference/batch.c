@@ -132,6 +132,16 @@ gdn_tile gdn_batch_tile(const gdn_batch *b, const gdn_run *run, int tile)
                       .alpha = b->alpha};
 }
 
+void gdn_batch_blank(gdn_batch *b, int n)
+{
+    for (int t = 0; t < n; t++)
+        for (int j = b->columns; j < b->stride; j++) {
+            b->o[t * b->stride + j] = 0;
+            if (b->o_lo)
+                b->o_lo[t * b->stride + j] = 0;
+        }
+}
+
 bool gdn_batch_own_mean(const gdn_setup *s, const gdn_outputs *out)
 {
     return !s->columns && (out->ms || out->y);
@@ -195,6 +205,11 @@ static gdn_status allocate(gdn_batch *b, gdn_error *err)
     return b->rate && b->column ? GDN_OK : gdn_no_memory(err, "a batch");
 }
 
+gdn_dd gdn_batch_scale(int dk)
+{
+    return gdn_dd_rsqrt(gdn_gate_whole((double)dk));
+}
+
 void gdn_batch_constants(const gdn_setup *s, gdn_dd *rate, int *column, double *weight)
 {
     int columns = s->columns ? s->ncolumns : s->shape.dv;
@@ -231,7 +246,7 @@ gdn_status gdn_batch_open(gdn_batch *b, const gdn_setup *setup, int parts, gdn_e
     b->columns = setup->columns ? setup->ncolumns : setup->shape.dv;
     b->stride = gdn_padded(b->columns, GDN_TILE);
     b->rows = gdn_padded(setup->shape.dk, GDN_ROW_PAD);
-    b->scale = gdn_dd_rsqrt(gdn_gate_whole((double)setup->shape.dk));
+    b->scale = gdn_batch_scale(setup->shape.dk);
     status = allocate(b, err);
     if (status) {
         gdn_batch_close(b);

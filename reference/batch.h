@@ -53,7 +53,11 @@ gdn_status gdn_batch_check(const gdn_setup *setup, gdn_error *err);
 gdn_status gdn_batch_given(const gdn_setup *setup, const gdn_block *in, const gdn_outputs *out,
                            gdn_error *err);
 
-/* What follows from the parameters: rate [H], column [columns], weight [columns] (where the recurrence runs). */
+/* d_k^(-1/2) */
+gdn_dd gdn_batch_scale(int dk);
+
+/* What follows from the parameters: rate [H], column [columns], weight [columns] (where the recurrence runs).
+ */
 void gdn_batch_constants(const gdn_setup *setup, gdn_dd *rate, int *column, double *weight);
 
 /* Zeroed batch -> open one. On failure it is closed again. */
@@ -77,6 +81,9 @@ gdn_tile gdn_batch_tile(const gdn_batch *b, const gdn_run *run, int tile);
 
 /* Padded scratch [n][stride] -> the output [H][tokens][columns]; a NULL output is not wanted. */
 void gdn_batch_store(const gdn_batch *b, const gdn_run *run, const double *from, double *to);
+
+/* The padding of o counts as zero in the mean, whatever infinite factors made of it. */
+void gdn_batch_blank(gdn_batch *b, int n);
 
 /* Does this run want the mean of o^2 worked out (true), or read from out->ms if at all? */
 bool gdn_batch_own_mean(const gdn_setup *setup, const gdn_outputs *out);

@@ -20,8 +20,7 @@
 #ifndef GDN_REFERENCE_DD_H
 #define GDN_REFERENCE_DD_H
 
-#include <stdint.h>
-#include <string.h>
+#include "base/round.h"
 
 #if defined(__CUDACC__)
 #define GDN_DD_FUNCTION static __device__ __forceinline__
@@ -45,37 +44,10 @@ GDN_DD_FUNCTION double gdn_dd_splat(double x)
     return x;
 }
 
-GDN_DD_FUNCTION double gdn_dd_fma(double a, double b, double c)
-{
-#if defined(__CUDACC__)
-    return __fma_rn(a, b, c);
-#else
-    return __builtin_fma(a, b, c);
-#endif
-}
-
-GDN_DD_FUNCTION double gdn_dd_sqrt(double x)
-{
-#if defined(__CUDACC__)
-    return __dsqrt_rn(x);
-#else
-    return __builtin_sqrt(x);
-#endif
-}
-
-GDN_DD_FUNCTION uint64_t gdn_dd_bits(double x)
-{
-    uint64_t u;
-    memcpy(&u, &x, sizeof u);
-    return u;
-}
-
-GDN_DD_FUNCTION double gdn_dd_real(uint64_t u)
-{
-    double x;
-    memcpy(&x, &u, sizeof x);
-    return x;
-}
+#define gdn_dd_fma gdn_fma
+#define gdn_dd_sqrt gdn_sqrt
+#define gdn_dd_bits gdn_bits64
+#define gdn_dd_real gdn_double_of
 
 GDN_DD_FUNCTION uint64_t gdn_dd_greater(double a, double b)
 {

@@ -12,18 +12,16 @@
  * Order of operations, part of the definition of the result:
  *   - Lanes are value columns; they never mix.
  *   - A sum over rows has 16 partial sums; number p takes rows p, p + 16, p + 32, ... in this order, each by
- *     gdn_dd_accumulate() (hi by two_sum, all lower parts in lo). A butterfly joins them: p with p ^ 1, then
- * ^ 2, ^ 4, ^ 8, by gdn_dd_join(), which commutes, so that 16 GPU lanes with shuffles get the same bits.
- * settle.
- *   - S <- (alpha S) + (k w): the two high products by two_sum, their low parts in double, one normalisation.
+ *     gdn_dd_accumulate() (hi by two_sum, all lower parts in lo). A butterfly joins them: p with p ^ 1,
+ *     then ^ 2, ^ 4, ^ 8, by gdn_dd_join(), which commutes, so that 16 GPU lanes with shuffles get the same
+ * bits.
+ *   - step_body.h says what happens to one element.
  *   - The mean of o^2 has 8 partial sums over columns j, j + 8, ..., joined in the same way.
  *
  * Errors: about 3 u^2 (|alpha S| + |k w|) per update and (rows / 16 + 7) u^2 sum |terms| per dot product,
  * u = 2^-53.
  */
 #include "reference/tile.h"
-
-#include "reference/dd_math.h"
 
 enum { SUMS = GDN_ROW_PAD };
 
@@ -58,29 +56,20 @@ GDN_INLINE gdn_ddv token_value(const gdn_run_pairs *x, int t)
 GDN_INLINE void update(double *s, const double *k, gdn_ddv alpha, gdn_ddv w, gdn_ddv *S)
 {
     gdn_lanes x[GDN_FLIGHT];
-    gdn_ddv a[GDN_FLIGHT], b[GDN_FLIGHT], sum[GDN_FLIGHT];
     GDN_EACH S[f] = gdn_ddv_load(s + 2 * GDN_TILE * f, s + 2 * GDN_TILE * f + GDN_TILE);
     GDN_EACH x[f] = gdn_ddv_splat(k[f]);
-    GDN_EACH a[f] = gdn_ddv_two_prod(alpha.hi, S[f].hi);
-    GDN_EACH b[f] = gdn_ddv_two_prod(x[f], w.hi);
-    GDN_EACH sum[f] = gdn_ddv_two_sum(a[f].hi, b[f].hi);
-    GDN_EACH a[f].lo = gdn_ddv_fma(alpha.lo, S[f].hi, gdn_ddv_fma(alpha.hi, S[f].lo, a[f].lo));
-    GDN_EACH b[f].lo = gdn_ddv_fma(x[f], w.lo, b[f].lo);
-    GDN_EACH S[f] = gdn_ddv_fast_two_sum(sum[f].hi, sum[f].lo + (a[f].lo + b[f].lo));
+    gdn_ddv_forget(S, alpha);
+    gdn_ddv_add_product(S, x, w);
     GDN_EACH gdn_lanes_store(s + 2 * GDN_TILE * f, S[f].hi);
     GDN_EACH gdn_lanes_store(s + 2 * GDN_TILE * f + GDN_TILE, S[f].lo);
 }
 
-/* sum[f] += x[f] S[f], as gdn_ddv_accumulate() does, for the rows in flight. */
+/* sum[f] += x[f] S[f] for the rows in flight. */
 GDN_INLINE void accumulate(gdn_ddv *sum, const double *x, const gdn_ddv *S)
 {
     gdn_lanes a[GDN_FLIGHT];
-    gdn_ddv p[GDN_FLIGHT], s[GDN_FLIGHT];
     GDN_EACH a[f] = gdn_ddv_splat(x[f]);
-    GDN_EACH p[f] = gdn_ddv_two_prod(a[f], S[f].hi);
-    GDN_EACH s[f] = gdn_ddv_two_sum(sum[f].hi, p[f].hi);
-    GDN_EACH p[f].lo = gdn_ddv_fma(a[f], S[f].lo, p[f].lo);
-    GDN_EACH sum[f] = gdn_ddv_pair(s[f].hi, sum[f].lo + (s[f].lo + p[f].lo));
+    gdn_ddv_dot(sum, a, S);
 }
 
 /* One pass: update S, *o <- q . S, *r <- next . S; next is NULL after the last token. state: at the first
@@ -129,9 +118,9 @@ static void tile(const gdn_tile *x)
         gdn_ddv o, r = first_dot(x->state + c, x->rows, x->k);
         for (int t = 0; t < x->tokens; t++) {
             const double *k = x->k + t * x->rows, *q = x->q + t * x->rows;
-            gdn_ddv alpha = token_value(x->alpha, t), forgotten = gdn_ddv_mul(token_value(x->rho, t), r);
-            gdn_ddv rest = gdn_ddv_add_real(gdn_ddv_neg(forgotten), gdn_lanes_load(x->v + t * x->stride + c));
-            gdn_ddv w = gdn_ddv_mul(token_value(x->sigma, t), rest);
+            gdn_ddv alpha = token_value(x->alpha, t);
+            gdn_ddv w = gdn_ddv_delta(token_value(x->rho, t), token_value(x->sigma, t), r,
+                                      gdn_lanes_load(x->v + t * x->stride + c));
             if (t + 1 < x->tokens)
                 pass(x->state + c, x->rows, k, q, k + x->rows, alpha, w, &o, &r);
             else
@@ -152,10 +141,8 @@ static void store_pairs(gdn_run_pairs *x, int t, gdn_ddv y)
 static void decay(int n, gdn_dd rate, double dt_bias, const double *a, gdn_run_pairs *g)
 {
     gdn_ddv A = gdn_ddv_set(rate.hi, rate.lo);
-    for (int t = 0; t < n; t += GDN_LANES) {
-        gdn_ddv x = gdn_ddv_two_sum(gdn_lanes_load(a + t), gdn_ddv_splat(dt_bias));
-        store_pairs(g, t, gdn_ddv_neg(gdn_ddv_mul(A, gdn_ddv_softplus(x))));
-    }
+    for (int t = 0; t < n; t += GDN_LANES)
+        store_pairs(g, t, gdn_ddv_decay(A, gdn_ddv_splat(dt_bias), gdn_lanes_load(a + t)));
 }
 
 static void exp_run(int n, const gdn_run_pairs *x, gdn_run_pairs *y)
@@ -176,11 +163,8 @@ GDN_INLINE gdn_dd sum_of_squares(const double *x, int rows)
     double hi[SUMS], lo[SUMS];
     for (int p = 0; p < SUMS; p += GDN_LANES) {
         gdn_ddv sum = gdn_ddv_set(0.0, 0.0);
-        for (int i = p; i < rows; i += SUMS) {
-            gdn_lanes a = gdn_lanes_load(x + i);
-            gdn_ddv s = gdn_ddv_two_sum(sum.hi, a * a);
-            sum = gdn_ddv_pair(s.hi, sum.lo + s.lo);
-        }
+        for (int i = p; i < rows; i += SUMS)
+            sum = gdn_ddv_add_square(sum, gdn_lanes_load(x + i));
         gdn_lanes_store(hi + p, sum.hi);
         gdn_lanes_store(lo + p, sum.lo);
     }
@@ -214,11 +198,8 @@ static void mean_square(const gdn_norm *x, int dv, gdn_run_pairs *ms)
         double hi[GDN_TILE], lo[GDN_TILE];
         for (int c = 0; c < GDN_TILE; c += GDN_LANES) {
             gdn_ddv sum = gdn_ddv_set(0.0, 0.0);
-            for (int j = c; j < x->columns; j += GDN_TILE) {
-                gdn_ddv a = gdn_ddv_load(o + j, o_lo + j);
-                a.lo = a.lo + a.lo; /* (hi + lo)^2 = hi (hi + 2 lo), but for lo^2 */
-                sum = gdn_ddv_accumulate(sum, a.hi, a);
-            }
+            for (int j = c; j < x->columns; j += GDN_TILE)
+                sum = gdn_ddv_add_square_pair(sum, gdn_ddv_load(o + j, o_lo + j));
             gdn_lanes_store(hi + c, sum.hi);
             gdn_lanes_store(lo + c, sum.lo);
         }
@@ -236,11 +217,8 @@ static void norm(const gdn_norm *x, const gdn_run_pairs *ms)
         gdn_ddv size = gdn_ddv_set(r.hi, r.lo);
         for (int j = 0; j < x->columns; j += GDN_LANES) {
             int at = t * x->columns + j;
-            gdn_lanes z = gdn_lanes_load(x->z + at);
-            gdn_ddv silu = gdn_ddv_mul_real(gdn_ddv_sigmoid(gdn_ddv_pair(z, gdn_ddv_splat(0.0))), z);
-            gdn_ddv y =
-                gdn_ddv_mul_real(gdn_ddv_load(x->o + at, x->o_lo + at), gdn_lanes_load(x->weight + j));
-            y = gdn_ddv_mul(gdn_ddv_mul(y, size), silu);
+            gdn_ddv y = gdn_ddv_norm(gdn_ddv_load(x->o + at, x->o_lo + at), gdn_lanes_load(x->weight + j),
+                                     size, gdn_lanes_load(x->z + at));
             gdn_lanes_store(x->o + at, y.hi);
             gdn_lanes_store(x->o_lo + at, y.lo);
         }

@@ -16,8 +16,6 @@
  */
 #include "reference/tile.h"
 
-#include "reference/dd_math.h"
-
 enum { SUMS = 8 };
 
 GDN_INLINE gdn_lanes butterfly(const gdn_lanes *x)
@@ -32,16 +30,21 @@ GDN_INLINE void pass(double *state, int rows, const double *k, const double *q, 
 {
     gdn_lanes os[SUMS], rs[SUMS];
     for (int p = 0; p < SUMS; p += GDN_FLIGHT) {
-        gdn_lanes osum[GDN_FLIGHT], rsum[GDN_FLIGHT], S[GDN_FLIGHT];
+        gdn_lanes osum[GDN_FLIGHT], rsum[GDN_FLIGHT], S[GDN_FLIGHT], x[GDN_FLIGHT];
         GDN_EACH osum[f] = rsum[f] = gdn_ddv_splat(0.0);
         for (int i = p; i < rows; i += SUMS) {
             double *s = state + GDN_TILE * i;
-            GDN_EACH S[f] = alpha * gdn_lanes_load(s + GDN_TILE * f);
-            GDN_EACH S[f] = gdn_ddv_fma(gdn_ddv_splat(k[i + f]), d, S[f]);
+            GDN_EACH S[f] = gdn_lanes_load(s + GDN_TILE * f);
+            GDN_EACH x[f] = gdn_ddv_splat(k[i + f]);
+            gdn_ddv_forget_short(S, alpha);
+            gdn_ddv_add_product_short(S, x, d);
             GDN_EACH gdn_lanes_store(s + GDN_TILE * f, S[f]);
-            GDN_EACH osum[f] = gdn_ddv_fma(gdn_ddv_splat(q[i + f]), S[f], osum[f]);
-            if (next)
-                GDN_EACH rsum[f] = gdn_ddv_fma(gdn_ddv_splat(next[i + f]), S[f], rsum[f]);
+            GDN_EACH x[f] = gdn_ddv_splat(q[i + f]);
+            gdn_ddv_dot_short(osum, x, S);
+            if (!next)
+                continue;
+            GDN_EACH x[f] = gdn_ddv_splat(next[i + f]);
+            gdn_ddv_dot_short(rsum, x, S);
         }
         GDN_EACH os[p + f] = osum[f];
         GDN_EACH rs[p + f] = rsum[f];
@@ -70,7 +73,7 @@ static void tile(const gdn_tile *x)
         for (int t = 0; t < x->tokens; t++) {
             const double *k = x->k + t * x->rows, *q = x->q + t * x->rows;
             gdn_lanes alpha = gdn_ddv_splat(x->alpha->hi[t]), v = gdn_lanes_load(x->v + t * x->stride + c);
-            gdn_lanes d = gdn_ddv_splat(x->sigma->hi[t]) * gdn_ddv_fma(-alpha, r, v);
+            gdn_lanes d = gdn_ddv_delta_short(alpha, gdn_ddv_splat(x->sigma->hi[t]), r, v);
             if (t + 1 < x->tokens)
                 pass(x->state + c, x->rows, k, q, k + x->rows, alpha, d, &o, &r);
             else
@@ -105,7 +108,6 @@ static void mean_square(const gdn_norm *x, int dv, double *ms)
     }
 }
 
-/* y = ((w o) rsqrt(ms + eps)) (z sigmoid(z)), every step rounded: a few ulp of a double. */
 static void norm(const gdn_norm *x, const double *ms)
 {
     for (int t = 0; t < x->tokens; t++) {
@@ -113,8 +115,8 @@ static void norm(const gdn_norm *x, const double *ms)
         for (int j = 0; j < x->columns; j += GDN_LANES) {
             double *o = x->o + t * x->columns + j;
             gdn_lanes z = gdn_lanes_load(x->z + t * x->columns + j);
-            gdn_lanes y = gdn_lanes_load(o) * gdn_lanes_load(x->weight + j) * gdn_ddv_splat(size);
-            gdn_lanes_store(o, y * (z * gdn_ddv_sigmoid_short(z)));
+            gdn_lanes_store(o, gdn_ddv_norm_short(gdn_lanes_load(o), gdn_lanes_load(x->weight + j),
+                                                  gdn_ddv_splat(size), z));
         }
     }
 }

@@ -56,9 +56,8 @@ GDN_DD_FUNCTION gdn_dd gdn_gate_far_rate(double rate, gdn_dd x)
     if (!(x.hi < GDN_FAR_X))
         return gdn_dd_neg(gdn_gate_times(gdn_gate_whole(rate), gdn_dd_softplus(x)));
     gdn_dd root = gdn_dd_exp(gdn_dd_pair(0.5 * x.hi, 0.5 * x.lo));
-    return gdn_dd_neg(gdn_gate_finite(rate)
-                          ? gdn_gate_times(gdn_gate_times(gdn_gate_whole(rate), root), root)
-                          : gdn_gate_whole(rate));
+    return gdn_dd_neg(gdn_gate_finite(rate) ? gdn_gate_times(gdn_gate_times(gdn_gate_whole(rate), root), root)
+                                            : gdn_gate_whole(rate));
 }
 
 /* -exp(A_log) softplus(x): below -600 the two exponentials become one; above, exp(A_log) enters as the square

@@ -12,8 +12,21 @@
 
 #include "base/engine.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Outputs are hi + lo pairs; columns may be sampled; a gate of -inf or an alpha below 2^-1074 clears the
  * state. */
 extern const gdn_engine gdn_dd_engine;
+
+#if defined(GDN_CUDA) || defined(__CUDACC__)
+/* The same bits on the GPU; in blocks, outputs and read_state pointers are to device memory. */
+extern const gdn_engine gdn_dd_cuda_engine;
+#endif
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -37,9 +37,12 @@ static void out_norm(engine *e, const gdn_run *run)
     double *ms = b->ms->hi;
     for (int t = 0; t < run->n && out->y && b->setup.columns; t++)
         ms[t] = out->ms[run->at + (size_t)t];
-    if (gdn_batch_own_mean(&b->setup, out))
+    bool own = gdn_batch_own_mean(&b->setup, out);
+    if (own)
+        gdn_batch_blank(b, run->n);
+    if (own)
         e->code->mean_square(&x, b->setup.shape.dv, ms);
-    for (int t = 0; t < run->n && gdn_batch_own_mean(&b->setup, out) && out->ms; t++)
+    for (int t = 0; t < run->n && own && out->ms; t++)
         out->ms[run->at + (size_t)t] = ms[t];
     if (!out->y)
         return;

@@ -10,7 +10,20 @@
 
 #include "base/engine.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Outputs are hi only; columns may be sampled; a gate of -inf or an alpha below 2^-1074 clears the state. */
 extern const gdn_engine gdn_fp64_engine;
+
+#if defined(GDN_CUDA) || defined(__CUDACC__)
+/* The same bits on the GPU; in blocks, outputs and read_state pointers are to device memory. */
+extern const gdn_engine gdn_fp64_cuda_engine;
+#endif
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -2,192 +2,100 @@
 /* gdn_mpfr_fast -- MPFR with the decay deferred into a scale; see gdn_mpfr_fast.h. */
 #include "reference/gdn_mpfr_fast.h"
 
-#include <gmp.h>
 #include <stdlib.h>
 
+#include "reference/fixed.h"
 #include "reference/mpfr_layer.h"
 
 static const mpfr_rnd_t RN = MPFR_RNDN;
 
-_Static_assert(GMP_NUMB_BITS == 64, "significands are read as 64-bit limbs");
+/* Elements times tokens of a span from which on threads are worth waking: half a millisecond. */
+enum { THREADS_FROM = 1 << 15 };
 
-typedef unsigned __int128 wide;
+/* Factors of a token. */
+enum { READ, WRITE, QUERY, FACTORS };
 
-/* A sum in fixed point: 256 bits in two's complement, least significant first, times 2^(exponent - 192). */
-typedef struct fixed {
-    uint64_t limb[4];
-    mpfr_exp_t exponent;
-} fixed;
+typedef struct fast {
+    gdn_mpfr_layer layer;       /* first: the layer hands it to the recurrence */
+    gdn_fixed fixed;            /* columns [H][ncolumns]: S~; rows: k of the span, then q */
+    gdn_mpfr_array c;           /* [H] */
+    gdn_mpfr_array factor;      /* [FACTORS][GDN_MPFR_SPAN] */
+    bool broken[GDN_MPFR_SPAN]; /* the token makes NaN of every column */
+} fast;
 
-/* mpfr_regular_p and mpfr_number_p without the call. */
-static inline bool regular(mpfr_srcptr x)
+static mpfr_ptr factor(const fast *f, int which, int n)
 {
-    return abs(mpfr_custom_get_kind(x)) == MPFR_REGULAR_KIND;
+    return f->factor.x[GDN_MPFR_SPAN * which + n];
 }
 
-static inline bool number(mpfr_srcptr x)
+/* row <- x; s <- sum x^2 + eps. x: [dk] */
+static void take_row(fast *f, const float *x, gdn_fixed_row *row, mpfr_t s)
 {
-    return regular(x) || abs(mpfr_custom_get_kind(x)) == MPFR_ZERO_KIND;
-}
-
-/* The significand of a regular number of two limbs: an integer in [2^127, 2^128), times 2^(exponent - 128).
- */
-static inline wide significand(mpfr_srcptr x)
-{
-    const mp_limb_t *d = mpfr_custom_get_significand(x);
-    return (wide)d[1] << 64 | d[0];
-}
-
-/* sum <- sum + x y, cut below 2^(exponent - 192). x, y are regular and their exponents sum to no more than
- * sum's. */
-static inline void add_product(fixed *sum, mpfr_srcptr x, mpfr_srcptr y)
-{
-    mpfr_exp_t shift = sum->exponent - mpfr_custom_get_exp(x) - mpfr_custom_get_exp(y);
-    if (shift >= 192)
-        return;
-    wide a = significand(x), b = significand(y);
-    uint64_t a1 = (uint64_t)(a >> 64), a0 = (uint64_t)a, b1 = (uint64_t)(b >> 64), b0 = (uint64_t)b;
-    wide low = (wide)a0 * b0, m1 = (wide)a1 * b0, m2 = (wide)a0 * b1, high = (wide)a1 * b1;
-    wide middle = (low >> 64) + (uint64_t)m1 + (uint64_t)m2;
-    high += (m1 >> 64) + (m2 >> 64) + (middle >> 64);
-    uint64_t t2 = (uint64_t)(high >> 64), t1 = (uint64_t)high, t0 = (uint64_t)middle;
-    for (; shift >= 64; shift -= 64) {
-        t0 = t1;
-        t1 = t2;
-        t2 = 0;
-    }
-    if (shift) {
-        t0 = t0 >> shift | t1 << (64 - shift);
-        t1 = t1 >> shift | t2 << (64 - shift);
-        t2 >>= shift;
-    }
-    /* two's complement: flip and add one where the product is negative */
-    uint64_t flip = (mpfr_custom_get_kind(x) < 0) != (mpfr_custom_get_kind(y) < 0) ? UINT64_MAX : 0;
-    wide c = (wide)sum->limb[0] + (t0 ^ flip) + (flip & 1);
-    sum->limb[0] = (uint64_t)c;
-    c = (wide)sum->limb[1] + (t1 ^ flip) + (c >> 64);
-    sum->limb[1] = (uint64_t)c;
-    c = (wide)sum->limb[2] + (t2 ^ flip) + (c >> 64);
-    sum->limb[2] = (uint64_t)c;
-    sum->limb[3] += flip + (uint64_t)(c >> 64);
-}
-
-/* r <- sum, rounded once. */
-static void set_fixed(mpfr_t r, fixed *sum)
-{
-    bool negative = sum->limb[3] >> 63;
-    if (negative) {
-        wide c = 1;
-        for (int i = 0; i < 4; i++) {
-            c += (uint64_t)~sum->limb[i];
-            sum->limb[i] = (uint64_t)c;
-            c >>= 64;
-        }
-    }
-    mpz_t z;
-    mp_limb_t limb[4] = {sum->limb[0], sum->limb[1], sum->limb[2], sum->limb[3]};
-    mpz_roinit_n(z, limb, negative ? -4 : 4);
-    mpfr_set_z_2exp(r, z, sum->exponent - 192, RN);
+    gdn_fixed_set_row(&f->fixed, row, x);
+    gdn_fixed_square(&f->fixed, row, s, f->layer.t.x[0]);
+    mpfr_add(s, s, f->layer.eps, RN);
 }
 
 /*
- * r <- x . y over [n]: the products exact to 2^-192 of the largest one that could occur, summed in fixed
- * point and rounded once. No intermediate is normalised, which is what a sum of mpfr_mul and mpfr_add spends
- * its time on. (Johansson, "Faster arbitrary-precision dot product and matrix multiplication", 2019.) Numbers
- * that are not of two limbs, and sums in which one is infinite or NaN, take the plain way.
+ * Rows and factors of a token: |k| / c, by which v is read; beta / |k|^2, by which k is written;
+ * c / sqrt(d_k |q|^2), by which q is read. c starts over at 1 where alpha = 0 clears the state.
  */
-static void dot(mpfr_t r, mpfr_t *x, mpfr_t *y, int n, mpfr_t t)
+static void prepare(fast *f, const float *k, const float *q, size_t h, int n)
 {
-    fixed sum = {.exponent = 0};
-    bool plain = mpfr_get_prec(r) <= 64 || mpfr_get_prec(r) > 128, zero = true;
-    for (int i = 0; i < n && !plain; i++) {
-        plain = !number(x[i]) || !number(y[i]);
-        if (regular(x[i]) && regular(y[i])) {
-            mpfr_exp_t e = mpfr_custom_get_exp(x[i]) + mpfr_custom_get_exp(y[i]);
-            sum.exponent = zero || e > sum.exponent ? e : sum.exponent;
-            zero = false;
-        }
-    }
-    if (plain) {
-        gdn_mpfr_dot(r, x, y, n, t);
-        return;
-    }
-    for (int i = 0; i < n; i++)
-        if (regular(x[i]) && regular(y[i]))
-            add_product(&sum, x[i], y[i]);
-    if (zero)
-        mpfr_set_zero(r, 1);
+    gdn_mpfr_layer *e = &f->layer;
+    mpfr_ptr c = f->c.x[h], s = e->t.x[1], alpha = e->alpha.x[n], beta = e->beta.x[n];
+    gdn_fixed_row *krow = f->fixed.row + n, *qrow = krow + GDN_MPFR_SPAN;
+    take_row(f, k, krow, s);
+    f->broken[n] = !krow->finite || !mpfr_number_p(alpha) || !mpfr_number_p(beta);
+    if (mpfr_zero_p(alpha) || f->broken[n])
+        mpfr_set_ui(c, 1, RN);
     else
-        set_fixed(r, &sum);
+        mpfr_mul(c, c, alpha, RN);
+    mpfr_div(factor(f, WRITE, n), beta, s, RN);
+    mpfr_sqrt(s, s, RN);
+    mpfr_div(factor(f, READ, n), s, c, RN);
+    if (!e->wants_o)
+        return;
+    take_row(f, q, qrow, s);
+    mpfr_mul_ui(s, s, (unsigned long)e->s.shape.dk, RN);
+    mpfr_sqrt(s, s, RN);
+    mpfr_div(factor(f, QUERY, n), c, s, RN);
 }
 
-/* layer.own: c of every head, then four factors of every token of the span. */
-enum { SCALE, READ, WRITE, QUERY, FACTORS };
-
-static mpfr_ptr factor(gdn_mpfr_layer *e, int which, int n)
+/* One column over the token in slot n. t: two numbers of scratch. */
+static void column(const fast *f, gdn_fixed_column *S, int n, double v, mpfr_t o, mpfr_t *t)
 {
-    return e->own.x[e->s.shape.heads + GDN_MPFR_SPAN * which + n];
-}
-
-/* x as numbers, and r <- rsqrt(sum x^2 + eps). x: [dk], y: [dk]; t: scratch. */
-static void row(gdn_mpfr_layer *e, const float *x, mpfr_t *y, mpfr_t r, mpfr_t t)
-{
-    for (int i = 0; i < e->s.shape.dk; i++)
-        mpfr_set_d(y[i], x[i], RN);
-    dot(r, y, y, e->s.shape.dk, t);
-    mpfr_add(r, r, e->eps, RN);
-    mpfr_rec_sqrt(r, r, RN);
-}
-
-/*
- * Rows and factors of the span: c, the product of alphas, which starts over at 1 where alpha = 0 clears the
- * state; c / |k|, by which S~ . k is read; beta / (|k| c), by which k is written; c d_k^(-1/2) / |q|.
- */
-static void prepare(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t at, int span)
-{
-    size_t dk = (size_t)e->s.shape.dk;
-    for (int n = 0; n < span; n++) {
-        mpfr_ptr c = factor(e, SCALE, n), read = factor(e, READ, n), write = factor(e, WRITE, n),
-                 query = factor(e, QUERY, n);
-        mpfr_mul(c, n ? factor(e, SCALE, n - 1) : e->own.x[h], e->alpha.x[n], RN);
-        if (mpfr_zero_p(e->alpha.x[n]))
-            mpfr_set_ui(c, 1, RN);
-        row(e, in->k + (at + (size_t)n) * dk, e->k.x + (size_t)n * dk, read, e->t.x[0]);
-        row(e, in->q + (at + (size_t)n) * dk, e->q.x + (size_t)n * dk, query, e->t.x[0]);
-        mpfr_mul(write, e->beta.x[n], read, RN);
-        mpfr_div(write, write, c, RN);
-        mpfr_mul(read, read, c, RN);
-        mpfr_mul(query, query, e->scale, RN);
-        mpfr_mul(query, query, c, RN);
+    const gdn_fixed *x = &f->fixed;
+    const gdn_fixed_row *k = x->row + n, *q = k + GDN_MPFR_SPAN;
+    if (mpfr_zero_p(f->layer.alpha.x[n]))
+        gdn_fixed_zero(x, S);
+    S->nan = S->nan || f->broken[n] || v - v != 0;
+    if (S->nan) {
+        mpfr_set_nan(o);
+        return;
     }
-    mpfr_set(e->own.x[h], factor(e, SCALE, span - 1), RN);
-}
-
-/* One column over one token. S, k, q: [dk]; t: two numbers of scratch. */
-static void column(gdn_mpfr_layer *e, mpfr_t *S, mpfr_t *k, mpfr_t *q, int n, double v, mpfr_t o, mpfr_t *t)
-{
-    int dk = e->s.shape.dk;
-    if (mpfr_zero_p(e->alpha.x[n]))
-        for (int i = 0; i < dk; i++)
-            mpfr_set_zero(S[i], 1);
-    dot(t[0], S, k, dk, t[1]);
-    mpfr_mul(t[0], t[0], factor(e, READ, n), RN);
-    mpfr_d_sub(t[0], v, t[0], RN);
-    mpfr_mul(t[0], t[0], factor(e, WRITE, n), RN);
-    for (int i = 0; i < dk; i++) {
-        mpfr_mul(t[1], k[i], t[0], RN);
-        mpfr_add(S[i], S[i], t[1], RN);
-    }
-    dot(o, S, q, dk, t[1]);
-    mpfr_mul(o, o, factor(e, QUERY, n), RN);
+    gdn_fixed_dot(x, S, k, t[0], t[1]);
+    mpfr_set_d(t[1], v, RN);
+    mpfr_mul(t[1], t[1], factor(f, READ, n), RN);
+    mpfr_sub(t[0], t[1], t[0], RN);
+    mpfr_mul(t[0], t[0], factor(f, WRITE, n), RN);
+    gdn_fixed_add(x, S, k, t[0]);
+    if (!f->layer.wants_o)
+        return;
+    gdn_fixed_dot(x, S, q, o, t[1]);
+    mpfr_mul(o, o, factor(f, QUERY, n), RN);
+    if (!q->finite)
+        mpfr_set_nan(o);
 }
 
 static void recurrence(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t at, int span)
 {
+    fast *f = (fast *)e;
     size_t dk = (size_t)e->s.shape.dk, dv = (size_t)e->s.shape.dv, m = (size_t)e->s.ncolumns;
-    prepare(e, in, h, at, span);
+    for (int n = 0; n < span; n++)
+        prepare(f, in->k + (at + (size_t)n) * dk, in->q + (at + (size_t)n) * dk, h, n);
     mpfr_flags_t before = mpfr_flags_save(), raised = 0; /* the region's first thread is this one */
-#pragma omp parallel reduction(| : raised) if (m > 1)
+#pragma omp parallel reduction(| : raised) if (m > 1 && m * dk * (size_t)span >= THREADS_FROM)
     {
         mpfr_t t[2];
         mpfr_inits2(e->p, t[0], t[1], (mpfr_ptr)0);
@@ -195,7 +103,7 @@ static void recurrence(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t 
 #pragma omp for
         for (size_t j = 0; j < m; j++)
             for (int n = 0; n < span; n++)
-                column(e, e->state.x + (h * m + j) * dk, e->k.x + (size_t)n * dk, e->q.x + (size_t)n * dk, n,
+                column(f, f->fixed.column + h * m + j, n,
                        in->v[(at + (size_t)n) * dv + (size_t)e->columns[j]], e->o.x[(size_t)n * m + j], t);
         raised = mpfr_flags_save();
         mpfr_clears(t[0], t[1], (mpfr_ptr)0);
@@ -203,46 +111,83 @@ static void recurrence(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t 
     mpfr_flags_set(before | raised);
 }
 
+static void engine_close(void *self)
+{
+    fast *f = self;
+    if (!f)
+        return;
+    gdn_fixed_clear(&f->fixed);
+    gdn_mpfr_array_free(&f->c);
+    gdn_mpfr_array_free(&f->factor);
+    gdn_mpfr_layer_clear(&f->layer);
+    free(f);
+}
+
+/* c = 1, S~ = state0. */
+static void start(fast *f)
+{
+    const gdn_setup *s = &f->layer.s;
+    size_t m = (size_t)s->ncolumns, dk = (size_t)s->shape.dk, dv = (size_t)s->shape.dv;
+    for (size_t h = 0; h < (size_t)s->shape.heads; h++) {
+        mpfr_set_ui(f->c.x[h], 1, RN);
+        for (size_t j = 0; j < m && s->state0; j++)
+            gdn_fixed_set_column(&f->fixed, f->fixed.column + h * m + j,
+                                 s->state0 + h * dk * dv + (size_t)f->layer.columns[j], dv);
+    }
+}
+
 static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *err)
 {
-    gdn_mpfr_layer *e = NULL;
-    gdn_status status = gdn_mpfr_layer_open(&e, setup, recurrence, err);
     *self = NULL;
-    if (status)
-        return status;
-    status = gdn_mpfr_array_new(&e->own, (size_t)setup->shape.heads + GDN_MPFR_SPAN * FACTORS, e->p, err);
+    fast *f = gdn_calloc(1, sizeof *f);
+    if (!f)
+        return gdn_no_memory(err, "an MPFR engine");
+    size_t heads = (size_t)setup->shape.heads;
+    gdn_status status = gdn_mpfr_layer_init(&f->layer, setup, recurrence, err);
+    mpfr_prec_t p = f->layer.p;
+    if (!status)
+        status = gdn_mpfr_array_new(&f->c, heads, p, err);
+    if (!status)
+        status = gdn_mpfr_array_new(&f->factor, GDN_MPFR_SPAN * FACTORS, p, err);
+    if (!status && setup->recurrence)
+        status = gdn_fixed_new(&f->fixed, heads * (size_t)f->layer.s.ncolumns, 2 * (size_t)GDN_MPFR_SPAN,
+                               setup->shape.dk, p, err);
     if (status) {
-        gdn_mpfr_layer_close(e);
+        engine_close(f);
         return status;
     }
-    for (int h = 0; h < setup->shape.heads; h++)
-        mpfr_set_ui(e->own.x[h], 1, RN);
-    *self = e;
+    if (setup->recurrence)
+        start(f);
+    *self = f;
     return GDN_OK;
 }
 
 /* S = c S~. */
 static gdn_status engine_read_state(void *self, double *hi, double *lo, gdn_error *err)
 {
-    gdn_mpfr_layer *e = self;
-    size_t each = (size_t)e->s.ncolumns * (size_t)e->s.shape.dk;
+    fast *f = self;
+    size_t m = (size_t)f->layer.s.ncolumns, dk = (size_t)f->layer.s.shape.dk;
+    mpfr_t *t = f->layer.t.x;
     (void)err;
-    for (size_t h = 0; h < (size_t)e->s.shape.heads; h++)
-        for (size_t x = 0; x < each; x++) {
-            size_t i = x % (size_t)e->s.shape.dk, j = x / (size_t)e->s.shape.dk;
-            mpfr_mul(e->t.x[0], e->state.x[h * each + x], e->own.x[h], RN);
-            gdn_mpfr_split(e->t.x[0], hi, lo, (h * (size_t)e->s.shape.dk + i) * (size_t)e->s.ncolumns + j,
-                           e->t.x[1]);
-        }
+    for (size_t h = 0; h < (size_t)f->layer.s.shape.heads; h++)
+        for (size_t j = 0; j < m; j++)
+            for (size_t i = 0; i < dk; i++) {
+                const gdn_fixed_column *S = f->fixed.column + h * m + j;
+                gdn_fixed_get(&f->fixed, S, (int)i, t[0]);
+                mpfr_mul(t[0], t[0], f->c.x[h], RN);
+                if (S->nan)
+                    mpfr_set_nan(t[0]);
+                gdn_mpfr_split(t[0], hi, lo, (h * dk + i) * m + j, t[1]);
+            }
     return GDN_OK;
 }
 
 const gdn_engine gdn_mpfr_fast_engine = {
     .name = "mpfr-fast",
-    .summary = "MPFR with the decay deferred into a scale, columns over threads",
+    .summary = "MPFR with the decay deferred into a scale, the state in fixed point, columns over threads",
     .pairs = true,
     .open = engine_open,
     .advance = gdn_mpfr_layer_advance,
     .read_state = engine_read_state,
-    .close = gdn_mpfr_layer_close,
+    .close = engine_close,
 };

@@ -25,77 +25,171 @@ gdn_status gdn_mpfr_array_new(gdn_mpfr_array *a, size_t n, mpfr_prec_t p, gdn_er
     return GDN_OK;
 }
 
-static void array_free(gdn_mpfr_array *a)
+void gdn_mpfr_array_free(gdn_mpfr_array *a)
 {
     free(a->x);
     free(a->limbs);
 }
 
+/* ---- results kept ---- */
+
+/* Slots: a power of two above the bf16 values that occur twice in a long run; a key lives in one of PROBES
+ * neighbours. */
+enum { MEMO_BITS = 13, SLOTS = 1 << MEMO_BITS, PROBES = 4 };
+
+static gdn_status memo_new(gdn_mpfr_memo *m, int each, mpfr_prec_t p, gdn_error *err)
+{
+    m->each = each;
+    m->key = gdn_calloc(SLOTS, sizeof *m->key);
+    m->split = gdn_calloc((size_t)SLOTS * (size_t)each, sizeof *m->split);
+    if (!m->key || !m->split)
+        return gdn_no_memory(err, "MPFR gates");
+    return gdn_mpfr_array_new(&m->x, (size_t)SLOTS * (size_t)each, p, err);
+}
+
+static void memo_free(gdn_mpfr_memo *m)
+{
+    free(m->key);
+    free(m->split);
+    gdn_mpfr_array_free(&m->x);
+}
+
+/* What a value of head h is known by; `is_g` tells g from a. Never 0. */
+static uint64_t memo_key(float x, size_t h, bool is_g)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return (uint64_t)1 << 63 | (uint64_t)is_g << 62 | (uint64_t)h << 32 | u;
+}
+
+/* The slot that holds `key`, or else one to put it into: an empty one, or the key's first. */
+static size_t memo_slot(const gdn_mpfr_memo *m, uint64_t key)
+{
+    size_t first = (size_t)((key * 0x9e3779b97f4a7c15u) >> (64 - MEMO_BITS));
+    for (size_t i = 0; i < PROBES; i++) {
+        size_t slot = (first + i) % SLOTS;
+        if (m->key[slot] == key || !m->key[slot])
+            return slot;
+    }
+    return first;
+}
+
+/* A result now stands in the slot; one that left MPFR's range is not kept: it must be reported each time. */
+static void memo_keep(gdn_mpfr_memo *m, size_t slot, uint64_t key, mpfr_t t)
+{
+    for (size_t i = slot * (size_t)m->each; i < (slot + 1) * (size_t)m->each; i++)
+        gdn_mpfr_split(m->x.x[i], &m->split[i][0], &m->split[i][1], 0, t);
+    m->key[slot] = mpfr_flags_test(MPFR_FLAGS_OVERFLOW | MPFR_FLAGS_UNDERFLOW) ? 0 : key;
+}
+
+/* ---- life ---- */
+
+void gdn_mpfr_layer_clear(gdn_mpfr_layer *e)
+{
+    gdn_mpfr_array *all[] = {&e->state, &e->q, &e->k, &e->alpha, &e->beta, &e->rate, &e->o, &e->t};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        gdn_mpfr_array_free(all[i]);
+    memo_free(&e->decays);
+    memo_free(&e->betas);
+    if (e->p)
+        mpfr_clears(e->eps, e->scale, (mpfr_ptr)0);
+    free(e->columns);
+    mpfr_free_cache();
+}
+
+static gdn_status allocate(gdn_mpfr_layer *e, size_t m, gdn_error *err)
+{
+    const struct {
+        gdn_mpfr_array *a;
+        size_t n;
+    } want[] = {{&e->alpha, GDN_MPFR_SPAN},
+                {&e->beta, GDN_MPFR_SPAN},
+                {&e->rate, (size_t)e->s.shape.heads},
+                {&e->o, GDN_MPFR_SPAN * m},
+                {&e->t, 8}};
+    e->columns = gdn_calloc(m, sizeof *e->columns);
+    gdn_status status = e->columns ? GDN_OK : gdn_no_memory(err, "MPFR columns");
+    for (size_t i = 0; !status && i < sizeof want / sizeof want[0]; i++)
+        status = gdn_mpfr_array_new(want[i].a, want[i].n, e->p, err);
+    if (!status)
+        status = memo_new(&e->decays, 2, e->p, err);
+    return status ? status : memo_new(&e->betas, 1, e->p, err);
+}
+
+gdn_status gdn_mpfr_layer_init(gdn_mpfr_layer *e, const gdn_setup *setup, gdn_mpfr_recurrence *recurrence,
+                               gdn_error *err)
+{
+    if (setup->precision < 64 || setup->precision > 4096)
+        return gdn_fail(err, GDN_BAD_INPUT, "MPFR precision %d: 64 to 4096 bits are allowed",
+                        setup->precision);
+    e->s = *setup;
+    e->p = setup->precision;
+    e->recurrence = recurrence;
+    e->s.ncolumns = setup->columns ? setup->ncolumns : setup->shape.dv;
+    mpfr_inits2(e->p, e->eps, e->scale, (mpfr_ptr)0);
+    size_t m = setup->recurrence ? (size_t)e->s.ncolumns : 0;
+    gdn_status status = allocate(e, m, err);
+    if (status)
+        return status;
+    for (size_t j = 0; j < m; j++)
+        e->columns[j] = setup->columns ? setup->columns[j] : (int)j;
+    mpfr_set_str(e->eps, "1e-6", 10, RN);
+    mpfr_set_si(e->scale, setup->shape.dk, RN);
+    mpfr_rec_sqrt(e->scale, e->scale, RN);
+    for (size_t h = 0; h < (size_t)setup->shape.heads && setup->params.decay; h++) {
+        mpfr_set_d(e->rate.x[h], setup->params.decay[h], RN);
+        if (!setup->params.decay_is_a)
+            mpfr_exp(e->rate.x[h], e->rate.x[h], RN);
+    }
+    return GDN_OK;
+}
+
 void gdn_mpfr_layer_close(void *self)
 {
-    gdn_mpfr_layer *e = self;
-    if (!e)
+    if (!self)
         return;
-    gdn_mpfr_array *all[] = {&e->state, &e->q, &e->k, &e->alpha, &e->beta, &e->rate, &e->o, &e->t, &e->own};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        array_free(all[i]);
-    mpfr_clears(e->eps, e->scale, (mpfr_ptr)0);
-    free(e->columns);
-    free(e);
-    mpfr_free_cache();
+    gdn_mpfr_layer_clear(self);
+    free(self);
+}
+
+/* S <- state0 on the engine's columns. */
+static void start(gdn_mpfr_layer *e)
+{
+    size_t dk = (size_t)e->s.shape.dk, dv = (size_t)e->s.shape.dv, m = (size_t)e->s.ncolumns;
+    for (size_t h = 0; h < (size_t)e->s.shape.heads; h++)
+        for (size_t j = 0; j < m; j++)
+            for (size_t i = 0; i < dk; i++)
+                mpfr_set_d(e->state.x[(h * m + j) * dk + i],
+                           e->s.state0[(h * dk + i) * dv + (size_t)e->columns[j]], RN);
 }
 
 gdn_status gdn_mpfr_layer_open(gdn_mpfr_layer **out, const gdn_setup *setup, gdn_mpfr_recurrence *recurrence,
                                gdn_error *err)
 {
-    gdn_shape shape = setup->shape;
-    size_t H = (size_t)shape.heads, dk = (size_t)shape.dk;
     *out = NULL;
-    if (setup->precision < 64 || setup->precision > 4096)
-        return gdn_fail(err, GDN_BAD_INPUT, "MPFR precision %d: 64 to 4096 bits are allowed",
-                        setup->precision);
     gdn_mpfr_layer *e = gdn_calloc(1, sizeof *e);
     if (!e)
         return gdn_no_memory(err, "an MPFR engine");
-    e->s = *setup;
-    e->p = setup->precision;
-    e->recurrence = recurrence;
-    e->s.ncolumns = setup->columns ? setup->ncolumns : shape.dv;
-    mpfr_inits2(e->p, e->eps, e->scale, (mpfr_ptr)0);
+    gdn_status status = gdn_mpfr_layer_init(e, setup, recurrence, err);
+    size_t dk = (size_t)setup->shape.dk;
     size_t m = setup->recurrence ? (size_t)e->s.ncolumns : 0;
-    e->columns = gdn_calloc(m, sizeof *e->columns);
-    gdn_status status = e->columns ? GDN_OK : gdn_no_memory(err, "MPFR columns");
-    for (size_t j = 0; !status && j < m; j++)
-        e->columns[j] = setup->columns ? setup->columns[j] : (int)j;
-    const struct {
-        gdn_mpfr_array *a;
-        size_t n;
-    } want[] = {{&e->state, H * m * dk},     {&e->q, GDN_MPFR_SPAN * dk},
-                {&e->k, GDN_MPFR_SPAN * dk}, {&e->alpha, GDN_MPFR_SPAN},
-                {&e->beta, GDN_MPFR_SPAN},   {&e->rate, H},
-                {&e->o, GDN_MPFR_SPAN * m},  {&e->t, 8}};
-    for (size_t i = 0; !status && i < sizeof want / sizeof want[0]; i++)
-        status = gdn_mpfr_array_new(want[i].a, want[i].n, e->p, err);
+    if (!status)
+        status = gdn_mpfr_array_new(&e->state, (size_t)setup->shape.heads * m * dk, e->p, err);
+    if (!status)
+        status = gdn_mpfr_array_new(&e->q, GDN_MPFR_SPAN * dk, e->p, err);
+    if (!status)
+        status = gdn_mpfr_array_new(&e->k, GDN_MPFR_SPAN * dk, e->p, err);
     if (status) {
         gdn_mpfr_layer_close(e);
         return status;
     }
+    if (setup->state0 && setup->recurrence)
+        start(e);
     *out = e;
-    mpfr_set_str(e->eps, "1e-6", 10, RN);
-    mpfr_set_si(e->scale, shape.dk, RN);
-    mpfr_rec_sqrt(e->scale, e->scale, RN);
-    for (size_t h = 0; h < H && setup->params.decay; h++) {
-        mpfr_set_d(e->rate.x[h], setup->params.decay[h], RN);
-        if (!setup->params.decay_is_a)
-            mpfr_exp(e->rate.x[h], e->rate.x[h], RN);
-    }
-    for (size_t h = 0; setup->state0 && h < H; h++)
-        for (size_t j = 0; j < m; j++)
-            for (size_t i = 0; i < dk; i++)
-                mpfr_set_d(e->state.x[(h * m + j) * dk + i],
-                           setup->state0[(h * dk + i) * (size_t)shape.dv + (size_t)e->columns[j]], RN);
     return GDN_OK;
 }
+
+/* ---- outputs ---- */
 
 /* x as hi + lo; t is scratch. A NULL hi is not wanted. */
 void gdn_mpfr_split(mpfr_t x, double *hi, double *lo, size_t at, mpfr_t t)
@@ -107,7 +201,8 @@ void gdn_mpfr_split(mpfr_t x, double *hi, double *lo, size_t at, mpfr_t t)
         return;
     lo[at] = 0;
     if (mpfr_number_p(x) && hi[at] - hi[at] == 0) {
-        mpfr_sub_d(t, x, hi[at], RN);
+        mpfr_set_d(t, hi[at], RN);
+        mpfr_sub(t, x, t, RN);
         lo[at] = mpfr_get_d(t, RN);
     }
 }
@@ -154,39 +249,82 @@ static void store(mpfr_t x, gdn_format_id format)
     mpfr_set_d(x, gdn_round(&gdn_formats[format], d), RN);
 }
 
-/* g = -A softplus(a + dt_bias), softplus(x) = log1p(exp x); alpha = exp g; beta = sigmoid b. Token `at` into
- * slot n. */
+/* g = -A softplus(a + dt_bias), softplus(x) = log1p(exp x). */
+static void log_decay(gdn_mpfr_layer *e, size_t h, double a, mpfr_t g)
+{
+    mpfr_set_d(g, a, RN);
+    mpfr_set_d(e->t.x[1], e->s.params.dt_bias[h], RN);
+    mpfr_add(g, g, e->t.x[1], RN);
+    softplus(g);
+    mpfr_mul(g, g, e->rate.x[h], RN);
+    mpfr_neg(g, g, RN);
+    if (mpfr_zero_p(e->rate.x[h]))
+        mpfr_set_zero(g, -1);
+}
+
+/* alpha = exp g, as it is stored. */
+static void decay(gdn_mpfr_layer *e, mpfr_t g, mpfr_t alpha)
+{
+    if (!mpfr_nan_p(g) && mpfr_cmp_d(g, VANISHED) < 0)
+        mpfr_set_zero(alpha, 1);
+    else
+        mpfr_exp(alpha, g, RN);
+    store(alpha, e->s.params.alpha);
+}
+
+/* The slot of g and alpha for a (or g, where that is given) of head h. */
+static size_t decay_slot(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t at)
+{
+    gdn_mpfr_memo *m = &e->decays;
+    uint64_t key = in->g ? memo_key(in->g[at], h, true) : memo_key(in->a[at], h, false);
+    size_t slot = memo_slot(m, key);
+    if (m->key[slot] == key)
+        return slot;
+    mpfr_t *x = m->x.x + 2 * slot;
+    if (in->g)
+        mpfr_set_d(x[0], in->g[at], RN);
+    else
+        log_decay(e, h, in->a[at], x[0]);
+    decay(e, x[0], x[1]);
+    memo_keep(m, slot, key, e->t.x[1]);
+    return slot;
+}
+
+/* The slot of beta = sigmoid b. */
+static size_t beta_slot(gdn_mpfr_layer *e, float b)
+{
+    gdn_mpfr_memo *m = &e->betas;
+    uint64_t key = memo_key(b, 0, false);
+    size_t slot = memo_slot(m, key);
+    if (m->key[slot] == key)
+        return slot;
+    mpfr_set_d(e->t.x[0], b, RN);
+    sigmoid(m->x.x[slot], e->t.x[0]);
+    memo_keep(m, slot, key, e->t.x[1]);
+    return slot;
+}
+
+/* g, alpha and beta of the token at row `at`, which goes into slot n of the span. */
 static void gate(gdn_mpfr_layer *e, const gdn_block *in, const gdn_outputs *out, size_t h, size_t at, int n)
 {
-    const gdn_params *p = &e->s.params;
-    mpfr_t *t = e->t.x;
-    if (in->g) {
-        mpfr_set_d(t[0], in->g[at], RN);
-    } else {
-        mpfr_set_d(t[0], in->a[at], RN);
-        mpfr_set_d(t[1], p->dt_bias[h], RN);
-        mpfr_add(t[0], t[0], t[1], RN);
-        softplus(t[0]);
-        mpfr_mul(t[0], t[0], e->rate.x[h], RN);
-        mpfr_neg(t[0], t[0], RN);
-        if (mpfr_zero_p(e->rate.x[h]))
-            mpfr_set_zero(t[0], -1);
-    }
-    if (!mpfr_nan_p(t[0]) && mpfr_cmp_d(t[0], VANISHED) < 0)
-        mpfr_set_zero(e->alpha.x[n], 1);
-    else
-        mpfr_exp(e->alpha.x[n], t[0], RN);
-    store(e->alpha.x[n], p->alpha);
-    gdn_mpfr_split(t[0], out->g, out->g_lo, at, t[1]);
-    gdn_mpfr_split(e->alpha.x[n], out->alpha, out->alpha_lo, at, t[1]);
+    size_t slot = decay_slot(e, in, h, at);
+    double(*split)[2] = e->decays.split + 2 * slot;
+    const struct {
+        double *to, x;
+    } outputs[] = {{out->g, split[0][0]},
+                   {out->g_lo, split[0][1]},
+                   {out->alpha, split[1][0]},
+                   {out->alpha_lo, split[1][1]}};
+    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++)
+        if (outputs[i].to)
+            outputs[i].to[at] = outputs[i].x;
     if (!e->s.recurrence)
         return;
-    if (in->beta) {
+    mpfr_set(e->alpha.x[n], e->decays.x.x[2 * slot + 1], RN);
+    if (in->beta)
         mpfr_set_d(e->beta.x[n], in->beta[at], RN);
-    } else {
-        mpfr_set_d(t[0], in->b[at], RN);
-        sigmoid(e->beta.x[n], t[0]);
-    }
+    else
+        mpfr_set(e->beta.x[n], e->betas.x.x[beta_slot(e, in->b[at])], RN);
 }
 
 /* y = x rsqrt(sum x^2 + eps). x: [dk], y: [dk]. */
@@ -260,6 +398,8 @@ gdn_status gdn_mpfr_layer_advance(void *self, const gdn_block *in, const gdn_out
     size_t m = (size_t)e->s.ncolumns;
     if (out->y && e->s.columns && !out->ms)
         return gdn_fail(err, GDN_BAD_INPUT, "y on sampled columns needs the mean square of all columns");
+    bool norm = out->y || (out->ms && !e->s.columns);
+    e->wants_o = out->o || norm;
     gdn_mpfr_range();
     for (size_t h = 0; h < (size_t)e->s.shape.heads; h++)
         for (int t = 0; t < in->tokens; t += GDN_MPFR_SPAN) {
@@ -274,7 +414,7 @@ gdn_status gdn_mpfr_layer_advance(void *self, const gdn_block *in, const gdn_out
                 for (size_t j = 0; j < m; j++)
                     gdn_mpfr_split(e->o.x[(size_t)n * m + j], out->o, out->o_lo, (at + (size_t)n) * m + j,
                                    e->t.x[0]);
-                if (out->y || (out->ms && !e->s.columns))
+                if (norm)
                     out_norm(e, in, out, at + (size_t)n, n);
             }
         }

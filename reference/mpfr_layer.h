@@ -2,6 +2,9 @@
 /*
  * mpfr_layer -- what the two MPFR engines share: numbers in arrays, the gate, both norms, the two ends. The
  * recurrence itself, one value column over a span of tokens, is each engine's own.
+ *
+ * A gate is a function of one input and the head's parameters, and inputs repeat: bf16 has a few thousand
+ * values that occur. So gates are remembered, to the bit; exp and log1p cost as much as everything else.
  */
 #ifndef GDN_REFERENCE_MPFR_LAYER_H
 #define GDN_REFERENCE_MPFR_LAYER_H
@@ -21,6 +24,14 @@ typedef struct gdn_mpfr_array {
     void *limbs;
 } gdn_mpfr_array;
 
+/* Results of a function whose argument is a key; see mpfr_layer.c. */
+typedef struct gdn_mpfr_memo {
+    int each;           /* numbers a result has: 1 or 2 */
+    uint64_t *key;      /* [slots]; 0: empty */
+    gdn_mpfr_array x;   /* [slots][each] */
+    double (*split)[2]; /* [slots][each]: hi and lo of x */
+} gdn_mpfr_memo;
+
 typedef struct gdn_mpfr_layer gdn_mpfr_layer;
 
 /* q^, k^, state and o of head h over `span` tokens of a block from row `at` on; alpha and beta are there. */
@@ -30,21 +41,32 @@ struct gdn_mpfr_layer {
     gdn_setup s;
     mpfr_prec_t p;
     int *columns;         /* [ncolumns] */
-    gdn_mpfr_array state; /* [H][ncolumns][dk] */
-    gdn_mpfr_array q, k;  /* [GDN_MPFR_SPAN][dk]: q and k as the engine wants them */
+    gdn_mpfr_array state; /* [H][ncolumns][dk]: of the literal engine */
+    gdn_mpfr_array q, k;  /* [GDN_MPFR_SPAN][dk]: q^ d_k^(-1/2) and k^, of the literal engine */
     gdn_mpfr_array alpha; /* [GDN_MPFR_SPAN] */
     gdn_mpfr_array beta;  /* [GDN_MPFR_SPAN] */
     gdn_mpfr_array rate;  /* [H]: A */
     gdn_mpfr_array o;     /* [GDN_MPFR_SPAN][ncolumns] */
     gdn_mpfr_array t;     /* [8] scratch */
-    gdn_mpfr_array own;   /* of the engine */
+    gdn_mpfr_memo decays; /* g and alpha */
+    gdn_mpfr_memo betas;  /* beta */
     mpfr_t eps, scale;    /* 1e-6 and d_k^(-1/2) */
+    bool wants_o;         /* in this block somebody asks for o or what is made of it */
     gdn_mpfr_recurrence *recurrence;
 };
 
 gdn_status gdn_mpfr_array_new(gdn_mpfr_array *a, size_t n, mpfr_prec_t p, gdn_error *err);
+void gdn_mpfr_array_free(gdn_mpfr_array *a);
 
-/* The operations of gdn_engine, but for the recurrence. */
+/*
+ * A layer in the caller's zeroed memory, without state, q and k: the start of an engine with its own ones.
+ * clear frees what it points to, after a failed init too.
+ */
+gdn_status gdn_mpfr_layer_init(gdn_mpfr_layer *e, const gdn_setup *setup, gdn_mpfr_recurrence *recurrence,
+                               gdn_error *err);
+void gdn_mpfr_layer_clear(gdn_mpfr_layer *e);
+
+/* The operations of gdn_engine on numbers of MPFR, but for the recurrence. */
 gdn_status gdn_mpfr_layer_open(gdn_mpfr_layer **out, const gdn_setup *setup, gdn_mpfr_recurrence *recurrence,
                                gdn_error *err);
 gdn_status gdn_mpfr_layer_advance(void *self, const gdn_block *in, const gdn_outputs *out, gdn_error *err);

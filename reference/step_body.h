@@ -29,16 +29,23 @@ GDN_DD_FUNCTION DD_PAIR DD(delta)(DD_PAIR rho, DD_PAIR sigma, DD_PAIR r, DD_REAL
     return DD(mul)(sigma, DD(add_real)(DD(neg)(DD(mul)(rho, r)), v));
 }
 
-/* S <- alpha S + k w: the two high products by two_sum, their low parts in double, one normalisation. */
-GDN_DD_FUNCTION void DD(update)(DD_PAIR *S, const DD_REAL *k, DD_PAIR alpha, DD_PAIR w)
+/* S <- alpha S, the low part in double and the pair not normalised: add_product() does that. */
+GDN_DD_FUNCTION void DD(forget)(DD_PAIR *S, DD_PAIR alpha)
 {
-    DD_PAIR a[GDN_FLIGHT], b[GDN_FLIGHT], sum[GDN_FLIGHT];
+    DD_PAIR a[GDN_FLIGHT];
     GDN_EACH a[f] = DD(two_prod)(alpha.hi, S[f].hi);
-    GDN_EACH b[f] = DD(two_prod)(k[f], w.hi);
-    GDN_EACH sum[f] = DD(two_sum)(a[f].hi, b[f].hi);
     GDN_EACH a[f].lo = DD(fma)(alpha.lo, S[f].hi, DD(fma)(alpha.hi, S[f].lo, a[f].lo));
+    GDN_EACH S[f] = a[f];
+}
+
+/* S <- S + k w: the high parts by two_sum, the low ones in double, one normalisation. */
+GDN_DD_FUNCTION void DD(add_product)(DD_PAIR *S, const DD_REAL *k, DD_PAIR w)
+{
+    DD_PAIR b[GDN_FLIGHT], sum[GDN_FLIGHT];
+    GDN_EACH b[f] = DD(two_prod)(k[f], w.hi);
+    GDN_EACH sum[f] = DD(two_sum)(S[f].hi, b[f].hi);
     GDN_EACH b[f].lo = DD(fma)(k[f], w.lo, b[f].lo);
-    GDN_EACH S[f] = DD(fast_two_sum)(sum[f].hi, sum[f].lo + (a[f].lo + b[f].lo));
+    GDN_EACH S[f] = DD(fast_two_sum)(sum[f].hi, sum[f].lo + (S[f].lo + b[f].lo));
 }
 
 /* sum += x S, as accumulate() does. */
@@ -64,10 +71,15 @@ GDN_DD_FUNCTION DD_REAL DD(delta_short)(DD_REAL alpha, DD_REAL beta, DD_REAL r, 
     return beta * DD(fma)(-alpha, r, v);
 }
 
-/* S <- alpha S + k^ d */
-GDN_DD_FUNCTION void DD(update_short)(DD_REAL *S, const DD_REAL *k, DD_REAL alpha, DD_REAL d)
+/* S <- alpha S */
+GDN_DD_FUNCTION void DD(forget_short)(DD_REAL *S, DD_REAL alpha)
 {
     GDN_EACH S[f] = alpha * S[f];
+}
+
+/* S <- S + k^ d */
+GDN_DD_FUNCTION void DD(add_product_short)(DD_REAL *S, const DD_REAL *k, DD_REAL d)
+{
     GDN_EACH S[f] = DD(fma)(k[f], d, S[f]);
 }
 

@@ -404,6 +404,59 @@ START_TEST(outputs_on_demand)
 }
 END_TEST
 
+/* Few inputs that repeat, in every head, and of b what there is of a: each gate is still its own. */
+START_TEST(repeated_inputs)
+{
+    problem p = gdn_problem_new((gdn_shape){3, 4, 2}, 64, 62);
+    for (size_t i = 0; i < gdn_problem_rows(&p); i++)
+        p.a[i] = p.b[i] = p.b[i % 5];
+    check_model(&p, "repeated inputs");
+    gdn_problem_free(&p);
+}
+END_TEST
+
+/* g and alpha of n inputs, as a or as g. */
+static void gates_of(void *self, const float *x, bool is_g, int n, double *g, double *alpha)
+{
+    gdn_error err = {""};
+    gdn_block in = {.first = 1, .tokens = n, .a = is_g ? NULL : x, .g = is_g ? x : NULL};
+    ck_assert_int_eq(engine->advance(self, &in, &(gdn_outputs){.g = g, .alpha = alpha}, &err), GDN_OK);
+}
+
+/* What an engine has met before changes no gate: more inputs than it can remember, forwards and backwards,
+ * and the same numbers as a and as g. */
+START_TEST(gates_forget_nothing)
+{
+    enum { N = 12000 };
+    uint64_t seed = 63;
+    static const double decay = -1, dt_bias = -0.5;
+    gdn_setup setup = {
+        .shape = {1, 1, 1}, .params = {false, &decay, &dt_bias, NULL, GDN_FP64}, .precision = 64};
+    float *x = gdn_test_alloc(N, sizeof *x);
+    double *out = gdn_test_alloc(6 * N, sizeof *out), *g[3] = {out, out + N, out + 2 * N},
+           *alpha[3] = {out + 3 * N, out + 4 * N, out + 5 * N};
+    for (int i = 0; i < N; i++)
+        x[i] = (float)gdn_test_uniform(&seed, -4, 0);
+    gdn_error err = {""};
+    void *self = NULL, *other = NULL;
+    ck_assert_int_eq(engine->open(&self, &setup, &err), GDN_OK);
+    ck_assert_int_eq(engine->open(&other, &setup, &err), GDN_OK);
+    gates_of(self, x, false, N, g[0], alpha[0]);
+    for (int i = N - 1; i >= 0; i--)
+        gates_of(self, x + i, false, 1, g[1] + i, alpha[1] + i);
+    gdn_check_bits(g[1], g[0], N, "g backwards");
+    gdn_check_bits(alpha[1], alpha[0], N, "alpha backwards");
+    gates_of(self, x, true, N, g[1], alpha[1]);
+    gates_of(other, x, true, N, g[2], alpha[2]);
+    gdn_check_bits(g[1], g[2], N, "g that was a before");
+    gdn_check_bits(alpha[1], alpha[2], N, "alpha of g that was a before");
+    engine->close(self);
+    engine->close(other);
+    free(x);
+    free(out);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- identities */
 
 /* beta = 0 and g = 0: the state stays to the bit. beta = 0, g = -ln 2 roughly: it is state0 times the product
@@ -720,5 +773,6 @@ START_TEST(golden_fla)
 END_TEST
 
 GDN_TEST_MAIN("mpfr", against_binary128, precision_certificate, precision_limits, sampled_columns,
-              sampled_y_needs_ms, split_anywhere, outputs_on_demand, beta_zero, gate_minus_infinity,
-              alpha_in_bf16, decay_is_a, zero_vectors, linear_in_state0, golden_hf_layer, golden_fla)
+              sampled_y_needs_ms, split_anywhere, outputs_on_demand, repeated_inputs, gates_forget_nothing,
+              beta_zero, gate_minus_infinity, alpha_in_bf16, decay_is_a, zero_vectors, linear_in_state0,
+              golden_hf_layer, golden_fla)

@@ -152,15 +152,24 @@ START_TEST(builtin_policies)
         {"bf16-state", GDN_FP32, GDN_FP32, GDN_FP32, false, false, GDN_FP64, "bf16-state"},
         {"bf16-state-sr", GDN_FP32, GDN_FP32, GDN_FP32, false, false, GDN_FP64, "bf16-state-sr"},
         {"bf16", GDN_BF16, GDN_BF16, GDN_BF16, false, false, GDN_FP64, "bf16"},
+        {"chunk-fp32", GDN_FP32, GDN_FP32, GDN_FP32, false, false, GDN_FP64, "chunk-fp32"},
+        {"chunk-tf32", GDN_FP32, GDN_FP32, GDN_FP32, false, false, GDN_FP64, "chunk-tf32"},
+        {"chunk-bf16", GDN_FP32, GDN_FP32, GDN_FP32, false, false, GDN_FP64, "chunk-bf16"},
         {"a-bf16", GDN_BF16, GDN_FP32, GDN_FP32, true, false, GDN_FP64, "fp32"},
         {"a_log-bf16-pair", PAIR, GDN_FP32, GDN_FP32, false, false, GDN_FP64, "fp32"},
         {"norm-bf16-centred", GDN_FP32, GDN_FP32, GDN_BF16, false, true, GDN_FP64, "fp32"},
         {"alpha-bf16", GDN_FP32, GDN_FP32, GDN_FP32, false, false, GDN_BF16, "fp32"},
+        {"qwen3-next-release", GDN_BF16, GDN_BF16, GDN_BF16, false, false, GDN_FP64, "chunk-bf16"},
+        {"qwen3.5-release", GDN_FP32, GDN_BF16, GDN_FP32, false, false, GDN_FP64, "chunk-bf16"},
+        {"megatron", GDN_BF16, GDN_BF16, GDN_BF16, false, true, GDN_FP64, "chunk-bf16"},
+        {"megatron-eager", GDN_BF16, GDN_BF16, GDN_BF16, false, true, GDN_FP64, "chunk-bf16-eager-gate"},
+        {"automodel", GDN_FP32, GDN_FP32, GDN_BF16, false, false, GDN_FP64, "chunk-bf16"},
         {"llamacpp", GDN_FP32, GDN_FP32, GDN_FP32, true, false, GDN_FP64, "fp32"},
         {"vllm-decode", GDN_FP32, GDN_BF16, GDN_BF16, false, false, GDN_FP64, "vllm-decode"},
         {"vllm-decode-bf16-state", GDN_FP32, GDN_BF16, GDN_BF16, false, false, GDN_FP64, "vllm-decode-bf16"},
         {"float16-module", GDN_BF16, GDN_BF16, GDN_BF16, false, false, GDN_FP64, "bf16-io"},
     };
+    ck_assert_int_eq(gdn_profile_count, sizeof want / sizeof want[0]);
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         gdn_profile p = named(want[i].name);
         gdn_chain a = {1, {want[i].a_log}}, b = {1, {want[i].dt_bias}}, w = {1, {want[i].norm_weight}};
@@ -271,6 +280,37 @@ START_TEST(text_tells_profiles_apart)
     FIELD_VARIANTS(q, recipe.state, GDN_FORMATS)
     FIELD_VARIANTS(q, recipe.state_rounding, GDN_ROUNDINGS)
     FIELD_VARIANTS(q, recipe.output, GDN_FORMATS)
+    FIELD_VARIANTS(q, recipe.input, GDN_FORMATS)
+    FIELD_VARIANTS(q, recipe.algorithm, GDN_ALGORITHMS)
+    FIELD_VARIANTS(q, recipe.product, GDN_FORMATS)
+    FIELD_VARIANTS(q, recipe.math, GDN_MATHS)
+}
+END_TEST
+
+/* Texts that published rows rest on: fields that came later show only where they are used. */
+START_TEST(text_stays)
+{
+    static const struct {
+        const char *profile, *text;
+    } pinned[] = {
+        {"fp32", "A_log=fp32;dt_bias=fp32;w=fp32;alpha=fp64;op=fp32;exp_a=fp32;softplus=exact;beta=fp32;"
+                 "qk=fp32;state=fp32;rounding=nearest;out=fp32;in=fp32"},
+        {"float16-module", "A_log=fp32>bf16>fp32;dt_bias=fp32>bf16>fp32;w=fp32>bf16>fp32;alpha=fp64;op=fp32;"
+                           "exp_a=fp32;softplus=exact;beta=bf16;qk=fp32;state=fp32;rounding=nearest;"
+                           "out=bf16;in=bf16"},
+        {"vllm-decode-bf16-state", "A_log=fp32;dt_bias=bf16;w=bf16;alpha=fp64;op=fp32;exp_a=fp32;"
+                                   "softplus=log-exp;beta=fp32;qk=fp32;state=bf16;rounding=nearest;"
+                                   "out=bf16;in=bf16"},
+        {"chunk-bf16", "A_log=fp32;dt_bias=fp32;w=fp32;alpha=fp64;op=fp32;exp_a=fp32;softplus=exact;"
+                       "beta=bf16;qk=bf16;state=fp32;rounding=nearest;out=bf16;in=bf16;"
+                       "algorithm=chunked;product=bf16"},
+    };
+    for (size_t i = 0; i < sizeof pinned / sizeof pinned[0]; i++) {
+        char text[TEXT];
+        gdn_profile p = named(pinned[i].profile);
+        gdn_profile_text(&p, text, sizeof text);
+        ck_assert_str_eq(text, pinned[i].text);
+    }
 }
 END_TEST
 
@@ -305,5 +345,5 @@ START_TEST(text_in_a_small_buffer)
 END_TEST
 
 GDN_TEST_MAIN("profile", wrapped_keeps_the_bf16_value, order_of_links, pair_of_bf16, store_a, zero_centred,
-              builtin_policies, builtin_table, text_tells_profiles_apart, text_ignores_names,
+              builtin_policies, builtin_table, text_tells_profiles_apart, text_stays, text_ignores_names,
               text_in_a_small_buffer)

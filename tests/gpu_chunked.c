@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gpu_chunked -- the chunked form on the GPU against the CPU's and against fp64.
+ *
+ * The two add in different orders and have exp and x^(-1/2) of their own, so they agree statistically. With
+ * e the CPU's relative L2 error against fp64: the GPU's lies within [1 / agree, agree] e, and the two differ
+ * by at most apart e; both numbers are tolerances of the recipe (below). Rounding a sum that lies near the
+ * middle of two bf16 numbers goes either way, which is why bf16 runs differ by much of their error.
+ */
+#include "tests/gpu_test.h"
+
+#include "harness/safetensors.h"
+#include "kernels/chunked.h"
+#include "kernels/chunked_cuda.h"
+#include "reference/gdn_fp64.h"
+
+typedef gdn_problem problem;
+typedef gdn_result result;
+
+/*
+ * agree: the error is a sum over thousands of roundings of one size, so its L2 norm repeats within a few
+ * percent; fp32 has none of the CPU's rounding sites left but the inputs' and may be as far as two. apart:
+ * two independent errors of one size differ by sqrt 2 of it.
+ */
+static const struct {
+    const char *recipe;
+    double agree, apart;
+} recipes[] = {{"chunk-fp32", 2.5, 2.7}, {"chunk-tf32", 1.1, 0.5}, {"chunk-bf16", 1.1, 1.41}};
+
+enum { RECIPES = sizeof recipes / sizeof recipes[0] };
+
+static double relative(const double *x, const double *y, size_t n)
+{
+    double off = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        off += (x[i] - y[i]) * (x[i] - y[i]);
+        size += y[i] * y[i];
+    }
+    return sqrt(off / size);
+}
+
+static void check_close(const char *what, int i, const double *gpu, const double *cpu, const double *truth,
+                        size_t n)
+{
+    double e = relative(cpu, truth, n), f = relative(gpu, truth, n), d = relative(gpu, cpu, n);
+    if (getenv("GDN_SHOW"))
+        printf("%-50s gpu %.3e cpu %.3e (%.3f) apart %.3e (%.2f)\n", what, f, e, f / e, d, d / e);
+    GDN_CHECK(f <= recipes[i].agree * e && f >= e / recipes[i].agree,
+              "%s: the GPU's error is %.4e, the CPU's %.4e", what, f, e);
+    GDN_CHECK(d <= recipes[i].apart * e, "%s: GPU and CPU differ by %.4e, and the CPU's error is %.4e", what,
+              d, e);
+}
+
+static void check_all(const problem *p, int i, const int *lengths, int n, const char *what)
+{
+    const gdn_recipe *r = gdn_recipe_by_name(recipes[i].recipe);
+    result gpu = gdn_problem_run(p, &gdn_over, r, lengths, n);
+    result cpu = gdn_problem_run(p, &gdn_chunked_engine, r, lengths, n);
+    result truth = gdn_problem_run(p, &gdn_fp64_engine, NULL, lengths, n);
+    size_t rows = gdn_problem_rows(p), values = gdn_problem_values(p);
+    gdn_check_bits(gpu.g, cpu.g, rows, "g");
+    gdn_check_bits(gpu.alpha, cpu.alpha, rows, "alpha");
+    char where[160];
+    const struct {
+        const char *name;
+        const double *gpu, *cpu, *truth;
+        size_t n;
+    } all[] = {{"o", gpu.o, cpu.o, truth.o, values},
+               {"y", gpu.y, cpu.y, truth.y, values},
+               {"state", gpu.state, cpu.state, truth.state, gdn_problem_state(p)}};
+    for (int x = 0; x < 3; x++) {
+        snprintf(where, sizeof where, "%s, %s, %d x %d x %d, T = %d: %s", r->name, what, p->shape.heads,
+                 p->shape.dk, p->shape.dv, p->tokens, all[x].name);
+        check_close(where, i, all[x].gpu, all[x].cpu, all[x].truth, all[x].n);
+    }
+    gdn_result_free(&gpu);
+    gdn_result_free(&cpu);
+    gdn_result_free(&truth);
+}
+
+/* A gate of -4 .. 0 in A_log leaves nothing of a chunk ago; here memories reach over chunks. */
+static problem make(gdn_shape s, int tokens, uint64_t seed)
+{
+    problem p = gdn_problem_new(s, tokens, seed);
+    for (int h = 0; h < s.heads; h++) {
+        p.decay[h] = gdn_test_uniform(&seed, -8, 0);
+        p.dt_bias[h] = gdn_test_uniform(&seed, -4, 0);
+    }
+    return p;
+}
+
+START_TEST(shapes_and_lengths)
+{
+    static const struct {
+        gdn_shape shape;
+        int tokens;
+    } cases[] = {{{3, 128, 128}, 320}, {{2, 128, 128}, 77}, {{2, 128, 128}, 1},
+                 {{2, 128, 64}, 130},  {{3, 16, 32}, 200},  {{2, 80, 48}, 65},
+                 {{4, 5, 3}, 190},     {{1, 256, 200}, 70}, {{300, 128, 128}, 64}};
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++)
+        for (int i = 0; i < RECIPES; i++) {
+            problem p = make(cases[c].shape, cases[c].tokens, 7 * c + 1);
+            check_all(&p, i, &p.tokens, 1, "one block");
+            gdn_problem_free(&p);
+        }
+}
+END_TEST
+
+/* A sequence that begins in the middle of a chunk, with a state, in uneven blocks. */
+START_TEST(state_and_blocks)
+{
+    static const int lengths[] = {5, 1, 100, 64, 3, 131};
+    for (int i = 0; i < RECIPES; i++)
+        for (int d = 96; d <= 128; d += 32) {
+            problem p = make((gdn_shape){2, d, d}, 400, 33);
+            uint64_t seed = 5;
+            p.origin = 70;
+            p.state0 = gdn_test_doubles(&seed, gdn_problem_state(&p), -1, 1);
+            check_all(&p, i, lengths, 6, "state, blocks");
+            gdn_problem_free(&p);
+        }
+}
+END_TEST
+
+/* The same bits whatever the blocks. */
+START_TEST(split_anywhere)
+{
+    static const int lengths[][3] = {{1, 1, 1}, {63, 1, 64}, {64, 128, 7}, {33, 33, 33}, {150, 9, 90}};
+    for (int i = 0; i < RECIPES; i++)
+        for (int d = 80; d <= 128; d += 48) {
+            const gdn_recipe *r = gdn_recipe_by_name(recipes[i].recipe);
+            problem p = make((gdn_shape){2, d, d}, 259, 91);
+            result want = gdn_problem_run(&p, &gdn_over, r, &p.tokens, 1);
+            for (size_t x = i == 2 ? 0 : 1; x < sizeof lengths / sizeof lengths[0]; x++) {
+                result got = gdn_problem_run(&p, &gdn_over, r, lengths[x], 3);
+                gdn_check_results(&p, &got, &want, r->name);
+                gdn_result_free(&got);
+            }
+            gdn_result_free(&want);
+            gdn_problem_free(&p);
+        }
+}
+END_TEST
+
+/* beta of 0 and 2, g of 0, -inf and what overflows when summed, g and beta given. */
+START_TEST(ends_of_the_range)
+{
+    for (int i = 0; i < RECIPES; i++)
+        for (int d = 64; d <= 128; d += 64) {
+            problem p = make((gdn_shape){2, d, d}, 150, 12);
+            size_t rows = gdn_problem_rows(&p);
+            p.g = gdn_test_alloc(rows, sizeof *p.g);
+            p.beta = gdn_test_alloc(rows, sizeof *p.beta);
+            for (size_t t = 0; t < rows; t++) {
+                p.g[t] = t % 50 == 20                   ? -INFINITY
+                         : t % 50 == 40 || t % 50 == 41 ? -3e38f
+                         : t % 3                        ? -0.01f
+                                                        : 0;
+                p.beta[t] = t % 7 == 2 ? 2 : t % 7 == 4 ? 0 : 0.25f;
+            }
+            check_all(&p, i, &p.tokens, 1, "ends");
+            gdn_problem_free(&p);
+        }
+}
+END_TEST
+
+/* The bench's function gives the engine's numbers. */
+START_TEST(bench_arrays)
+{
+    const gdn_recipe *r = gdn_recipe_by_name("chunk-bf16");
+    problem p = make((gdn_shape){3, 128, 128}, 192, 4);
+    size_t rows = gdn_problem_rows(&p), values = gdn_problem_values(&p);
+    gdn_error err = {""};
+    p.g = gdn_test_alloc(rows, sizeof *p.g);
+    p.beta = gdn_test_alloc(rows, sizeof *p.beta);
+    for (size_t t = 0; t < rows; t++) {
+        p.g[t] = -0.02f;
+        p.beta[t] = 0.5f;
+    }
+    result want = gdn_problem_run(&p, &gdn_over, r, &p.tokens, 1);
+    uint16_t *half[3], *o16 = gdn_test_alloc(values, sizeof *o16);
+    const float *in[3] = {p.q, p.k, p.v};
+    void *x16[3], *x32[3];
+    for (int i = 0; i < 3; i++) {
+        half[i] = gdn_test_alloc(values, sizeof *half[i]);
+        for (size_t j = 0; j < values; j++)
+            half[i][j] = gdn_float_to_bf16(in[i][j]);
+        x16[i] = gdn_there(half[i], values, sizeof *half[i]);
+        x32[i] = gdn_there(in[i], values, sizeof *in[i]);
+        free(half[i]);
+    }
+    float *o32 = gdn_test_alloc(values, sizeof *o32);
+    float *g = gdn_there(p.g, rows, sizeof *g), *beta = gdn_there(p.beta, rows, sizeof *beta);
+    for (int wide = 0; wide < 2; wide++) {
+        void *self = gdn_problem_open(&p, &gdn_over, r);
+        void *o = wide ? gdn_there(o32, values, sizeof *o32) : gdn_there(o16, values, sizeof *o16);
+        void **x = wide ? x32 : x16;
+        gdn_format_id f = wide ? GDN_FP32 : GDN_BF16;
+        gdn_status status = gdn_chunked_cuda_tokens(((gdn_over_state *)self)->self, p.tokens, f, x[0], x[1],
+                                                    x[2], g, beta, f, o, &err);
+        GDN_CHECK(status == GDN_OK, "%s", err.text);
+        if (wide)
+            gdn_back(o32, o, values, sizeof *o32);
+        else
+            gdn_back(o16, o, values, sizeof *o16);
+        for (size_t j = 0; j < values; j++) {
+            double got = wide ? o32[j] : gdn_bf16_to_float(o16[j]);
+            GDN_CHECK(gdn_same(got, want.o[j]), "o of the bench, element %zu: %a, not %a", j, got, want.o[j]);
+        }
+        gdn_over.close(self);
+    }
+    for (int i = 0; i < 3; i++) {
+        gdn_cuda_free(x16[i]);
+        gdn_cuda_free(x32[i]);
+    }
+    gdn_cuda_free(g);
+    gdn_cuda_free(beta);
+    free(o16);
+    free(o32);
+    gdn_result_free(&want);
+    gdn_problem_free(&p);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {shapes_and_lengths, state_and_blocks, split_anywhere, ends_of_the_range,
+                                  bench_arrays};
+    gdn_gpu_begin();
+    gdn_gpu_engine = &gdn_chunked_cuda_engine;
+    setenv("CK_FORK", "no", 0);
+    return gdn_test_run("gpu_chunked", tests, sizeof tests / sizeof tests[0]);
+}
