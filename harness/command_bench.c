@@ -59,7 +59,8 @@ gdn_status gdn_command_bench(int argc, char **argv, gdn_error *err)
         option,
         "",
         "Time every engine beside this machine's own limits, in one run."
-        "\vOn the CPU: a state element and token is one of the d_k d_v numbers of a head's state, once; the last "
+        "\vOn the CPU: a state element and token is one of the d_k d_v numbers of a head's state, once; the "
+        "last "
         "column is how many times faster than the literal MPFR form an engine is. On a GPU: head-tokens a "
         "second, and the share of what its multiply-adds or its memory allow.",
         NULL,

@@ -129,10 +129,10 @@ gdn_status gdn_command_run(int argc, char **argv, gdn_error *err)
         if (status)
             break;
         if (a.json) {
-            json_t *o =
-                json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:I}", "experiment", r.name, "directory",
-                          r.directory, "backend", r.backend, "tasks", r.tasks, "tasks_run", r.tasks_run, "seconds", r.seconds,
-                          "certify_share", r.certify_share, "rows_below_reference", (json_int_t)r.below);
+            json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:I}", "experiment", r.name,
+                                  "directory", r.directory, "backend", r.backend, "tasks", r.tasks,
+                                  "tasks_run", r.tasks_run, "seconds", r.seconds, "certify_share",
+                                  r.certify_share, "rows_below_reference", (json_int_t)r.below);
             json_dumpf(o, stdout, JSON_COMPACT);
             printf("\n");
             json_decref(o);

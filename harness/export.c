@@ -300,24 +300,51 @@ static gdn_status grow(gdn_store *store, FILE *f, const char *const *ids, int n,
     return status;
 }
 
+typedef gdn_status writer(gdn_store *, FILE *, const char *const *, int, gdn_error *);
+
+static gdn_status export_one(const char *store_path, const char *path, writer *write, const char *const *ids,
+                             int n, gdn_error *err)
+{
+    gdn_store *store = NULL;
+    gdn_outfile o;
+    gdn_status status = gdn_store_open(store_path, &store, err);
+    if (status)
+        return status;
+    status = gdn_outfile_open(&o, path, err);
+    if (!status)
+        status = gdn_outfile_close(&o, write(store, o.f, ids, n, err), err);
+    gdn_error second;
+    gdn_status closed = gdn_store_close(store, &second);
+    if (!status && closed)
+        *err = second;
+    return status ? status : closed;
+}
+
 gdn_status gdn_export(gdn_store *store, const char *directory, const char *const *ids, int n, gdn_error *err)
 {
     static const struct {
         const char *name;
-        gdn_status (*write)(gdn_store *, FILE *, const char *const *, int, gdn_error *);
+        writer *write;
     } files[] = {{"cells.csv", cells},
                  {"last.csv", lasts},
                  {"summary.csv", summarise},
                  {"growth.csv", grow},
                  {"tasks.csv", tasks}};
-    gdn_status status = GDN_OK;
-    for (size_t i = 0; i < sizeof files / sizeof files[0] && !status; i++) {
+    enum { FILES = sizeof files / sizeof files[0] };
+    gdn_status status[FILES];
+    gdn_error own[FILES];
+    /* each file sorts the rows in its own way: they are written side by side, each from a connection of its
+     * own */
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int i = 0; i < FILES; i++) {
         char path[4096];
-        gdn_outfile o;
         snprintf(path, sizeof path, "%s/%s", directory, files[i].name);
-        status = gdn_outfile_open(&o, path, err);
-        if (!status)
-            status = gdn_outfile_close(&o, files[i].write(store, o.f, ids, n, err), err);
+        status[i] = export_one(gdn_store_path(store), path, files[i].write, ids, n, &own[i]);
     }
-    return status;
+    for (int i = 0; i < FILES; i++)
+        if (status[i]) {
+            *err = own[i];
+            return status[i];
+        }
+    return GDN_OK;
 }

@@ -31,6 +31,7 @@ static const int STEPS = 32, WARPS = 8, STEPS_A_WARP = STEPS / WARPS;
 /* Values of one element of a step, as they lie in memory. */
 struct element {
     double xh, xl, yh, yl, r;
+    bool there; /* false beyond the last step or column */
 };
 
 /* What a step adds to the lanes. */
@@ -39,30 +40,43 @@ struct terms {
     float nonfinite[STEPS][WARP];
 };
 
-/* An operand of one head. */
+/* An operand of one head; `lo` points to hi where there is none, so that fetching needs no branch. */
 struct rows_of {
     const double *hi, *lo;
     const int *index;
     int width;
+    bool pairs;
 };
 
 __device__ static rows_of head_of(const gdn_operand &x, int h, int rows)
 {
     size_t skip = (size_t)(h - x.head) * (size_t)rows * (size_t)x.width;
-    return {x.hi + skip, x.lo ? x.lo + skip : NULL, x.index, x.width};
+    return {x.hi + skip, (x.lo ? x.lo : x.hi) + skip, x.index, x.width, x.lo != NULL};
 }
 
-/* Element `lane` of step s; zeros beyond the last step and column, which add nothing. */
+/* Where element (t, j) lies. */
+__device__ static unsigned at(const rows_of &x, unsigned t, unsigned j)
+{
+    return t * (unsigned)x.width + (x.index ? (unsigned)x.index[j] : j);
+}
+
+/* Element `lane` of step s; of the last one where there is none. */
 __device__ static element fetch(const rows_of &x, const rows_of &y, const rows_of &r, int rows, int columns,
                                 int s, int pieces, int lane)
 {
     unsigned t = (unsigned)s / (unsigned)pieces, j = (unsigned)s % (unsigned)pieces * WARP + (unsigned)lane;
-    if (t >= (unsigned)rows || j >= (unsigned)columns)
-        return {0, 0, 0, 0, 0};
-    size_t ix = (size_t)t * (unsigned)x.width + (x.index ? (unsigned)x.index[j] : j);
-    size_t iy = (size_t)t * (unsigned)y.width + (y.index ? (unsigned)y.index[j] : j);
-    size_t ir = (size_t)t * (unsigned)r.width + (r.index ? (unsigned)r.index[j] : j);
-    return {x.hi[ix], x.lo ? x.lo[ix] : 0, y.hi[iy], y.lo ? y.lo[iy] : 0, r.hi[ir]};
+    bool there = t < (unsigned)rows && j < (unsigned)columns;
+    t = min(t, (unsigned)rows - 1);
+    j = min(j, (unsigned)columns - 1);
+    unsigned ix = at(x, t, j), iy = at(y, t, j), ir = at(r, t, j);
+    return {x.hi[ix], x.lo[ix], y.hi[iy], y.lo[iy], r.hi[ir], there};
+}
+
+/* x - y against r; nothing where there is no element. */
+__device__ static gdn_lane terms_of(const element &e, bool xpairs, bool ypairs)
+{
+    double d = (e.xh - e.yh) + ((xpairs ? e.xl : 0) - (ypairs ? e.yl : 0));
+    return gdn_lane_terms(e.there ? d : 0, e.there ? e.r : 0);
 }
 
 /* One warp adds the steps of its sum, in order. */
@@ -89,7 +103,7 @@ __device__ static void add_steps(const terms &t, int warp, int lane, double *sum
  * fetch and multiply the elements of the next steps, then a warp a sum adds them up, while the values of the
  * steps after these are on their way.
  */
-__global__ static void __launch_bounds__(WARP *WARPS)
+__global__ static void __launch_bounds__(WARP *WARPS, 3)
     take_differences(const __grid_constant__ differences all)
 {
     __shared__ terms t;
@@ -108,7 +122,7 @@ __global__ static void __launch_bounds__(WARP *WARPS)
         for (int s = 0; s < steps; s += STEPS) {
 #pragma unroll
             for (int i = 0; i < STEPS_A_WARP; i++) {
-                gdn_lane term = gdn_lane_terms((e[i].xh - e[i].yh) + (e[i].xl - e[i].yl), e[i].r);
+                gdn_lane term = terms_of(e[i], x.pairs, y.pairs);
                 t.dd[warp + i * WARPS][lane] = term.dd;
                 t.dr[warp + i * WARPS][lane] = term.dr;
                 t.rr[warp + i * WARPS][lane] = term.rr;

@@ -125,7 +125,8 @@ static double arith(const gdn_regime *r, gdn_quantity q)
 {
     const gdn_recipe *recipe = &r->profile->recipe;
     const gdn_format *f = &gdn_formats[recipe->state];
-    if (recipe->op != GDN_FP32 || !erasing_keys(r->keys) || q == GDN_Q_G || q == GDN_Q_DECAY)
+    if (recipe->algorithm != GDN_RECURRENT || recipe->op != GDN_FP32 || !erasing_keys(r->keys) ||
+        q == GDN_Q_G || q == GDN_Q_DECAY)
         return NAN;
     double total2 = 0;
     if (f->p < 24) {

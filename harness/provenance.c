@@ -117,14 +117,14 @@ gdn_status gdn_manifest_write(const gdn_experiment *e, const char *directory, co
         "s:{s:s, s:s, s:s, s:s}, s:o, s:{s:s, s:s, s:i, s:i, s:i}, s:i, s:i, s:f, s:f, s:f, s:i, s:o}",
         "schema", GDN_SCHEMA, "experiment", "name", e->file->experiment, "question", e->file->question,
         "file", e->path, "text", e->text, "program", "name", "gdnprec", "version", VERSION, "commit",
-        GDN_COMMIT, "dirty", GDN_DIRTY, "command", facts->command, "date", when, "backend", facts->backend, "device", facts->device,
-        "jobs", facts->jobs, "machine", machine(), "compiler", "name", COMPILER, "flags", GDN_FLAGS_TEXT,
-        "libraries", "mpfr", mpfr_get_version(), "gsl", gsl_version, "sqlite", sqlite3_libversion(), "libc",
-        gnu_get_libc_version(), "seeds", seeds, "reference", "ladder", ladder->name, "meaning",
-        ladder->summary, "precision", e->precision, "check_precision", e->check_precision, "check_columns",
-        e->check_columns, "tasks", facts->tasks, "tasks_run", facts->tasks_run, "seconds", facts->seconds,
-        "task_seconds", facts->task_seconds, "certify_share", facts->certify_share, "rows_below_reference",
-        (int)facts->below, "files", files(directory));
+        GDN_COMMIT, "dirty", GDN_DIRTY, "command", facts->command, "date", when, "backend", facts->backend,
+        "device", facts->device, "jobs", facts->jobs, "machine", machine(), "compiler", "name", COMPILER,
+        "flags", GDN_FLAGS_TEXT, "libraries", "mpfr", mpfr_get_version(), "gsl", gsl_version, "sqlite",
+        sqlite3_libversion(), "libc", gnu_get_libc_version(), "seeds", seeds, "reference", "ladder",
+        ladder->name, "meaning", ladder->summary, "precision", e->precision, "check_precision",
+        e->check_precision, "check_columns", e->check_columns, "tasks", facts->tasks, "tasks_run",
+        facts->tasks_run, "seconds", facts->seconds, "task_seconds", facts->task_seconds, "certify_share",
+        facts->certify_share, "rows_below_reference", (int)facts->below, "files", files(directory));
     if (!root)
         return gdn_no_memory(err, "the manifest");
     gdn_outfile o;

@@ -105,6 +105,11 @@ static gdn_status recognise(gdn_store *s, gdn_error *err)
     return status;
 }
 
+const char *gdn_store_path(const gdn_store *s)
+{
+    return s->path;
+}
+
 gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err)
 {
     gdn_store *s = *out = calloc(1, sizeof *s);
@@ -123,8 +128,11 @@ gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err)
     if (!status)
         status = recognise(s, err);
     if (!status)
-        status =
-            execute(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", "write to the store", err);
+        status = execute(
+            s,
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+            "PRAGMA cache_size = -65536; PRAGMA threads = 2", /* 64 MiB: what a sort holds at a time */
+            "write to the store", err);
     char sql[1024];
     int n = snprintf(sql, sizeof sql, "INSERT INTO rows VALUES (?");
     for (int i = 0; i < gdn_column_count; i++)

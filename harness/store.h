@@ -23,6 +23,9 @@ typedef struct gdn_task_record {
     double seconds;
 } gdn_task_record;
 
+/* The file it was opened on. */
+const char *gdn_store_path(const gdn_store *s);
+
 /* Open or create. GDN_BAD_INPUT: not writable, not a store, another schema version; GDN_MACHINE: the disk. */
 gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err);
 gdn_status gdn_store_close(gdn_store *s, gdn_error *err);

@@ -10,8 +10,8 @@
 #include <cuda_runtime.h>
 
 #include "base/cuda.h"
-#include "kernels/chunked.h"
 #include "kernels/chunked_cuda.h"
+#include "kernels/chunked_device.h"
 #include "kernels/norm.h"
 
 enum { C = GDN_CHUNK, BLOCK = GDN_CHUNK_BLOCK, THREADS = 256, WARPS = THREADS / 32, LD = C + 1 };
@@ -39,6 +39,8 @@ typedef struct chunk {
     gdn_chunk_run r; /* pointers stand at the group's first head and the chunk's first token */
     workspace w;
     int rows, skip; /* tokens in it; those whose outputs are known */
+    bool first;     /* of the run: the state is not yet there as operand */
+    bool plain;     /* the state is its own operand: fp32 and no padding */
 } chunk;
 
 /* Cut count elements off the scratch; 256 bytes aligned. */
@@ -128,24 +130,21 @@ static __device__ __forceinline__ void put_output(const gdn_chunk_run &r, size_t
         ((__nv_bfloat16 *)r.o)[i] = __float2bfloat16_rn(x);
 }
 
-/* G of a head a thread, and how often it started again (chunked.h). */
+/* G of a head, how often it started again, exp(G) and exp(G_C - G); a warp a head. */
 static __global__ void sums(const __grid_constant__ chunk c)
 {
-    size_t h = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    size_t h = (size_t)blockIdx.x * WARPS + threadIdx.x / 32;
+    int lane = (int)threadIdx.x % 32, t = 2 * lane;
     if (h >= (size_t)c.r.heads)
         return;
-    float sum = 0, count = 0, *G = c.w.sum + h * C, *cleared = c.w.cleared + h * C;
-    for (int i = 0; i < C; i++) {
-        float g = i < c.rows ? c.r.g[h * c.r.gate_stride + i] : 0;
-        bool clears = g < GDN_CHUNK_CLEARS;
-        sum = clears ? 0 : sum + g;
-        count += clears;
-        G[i] = sum;
-        cleared[i] = count;
-    }
-    for (int i = 0; i < C; i++) {
-        c.w.decay[h * C + i] = cleared[i] > 0 ? 0 : expf(G[i]);
-        c.w.after[h * C + i] = cleared[i] < count ? 0 : expf(sum - G[i]);
+    const float *g = c.r.g + h * c.r.gate_stride;
+    gdn_chunk_sums s = gdn_chunk_scan(lane, t < c.rows ? g[t] : 0, t + 1 < c.rows ? g[t + 1] : 0);
+    for (int x = 0; x < 2; x++) {
+        size_t at = h * C + t + x;
+        c.w.sum[at] = s.sum[x];
+        c.w.cleared[at] = s.cleared[x];
+        c.w.decay[at] = s.cleared[x] > 0 ? 0 : expf(s.sum[x]);
+        c.w.after[at] = s.cleared[x] < s.last_cleared ? 0 : expf(s.last - s.sum[x]);
     }
 }
 
@@ -261,56 +260,62 @@ static __global__ void __launch_bounds__(THREADS) invert(const __grid_constant__
     }
 }
 
-/* The state as operand, padded. */
+/* The state as operand, padded. Here and below: a head a row of the grid, an element a thread. */
 static __global__ void take_state(const __grid_constant__ chunk c)
 {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x, of = (size_t)c.w.kp * c.w.vp;
-    size_t h = i / of, row = i % of / c.w.vp, column = i % c.w.vp;
-    if (h >= (size_t)c.r.heads)
+    int i = (int)(blockIdx.x * THREADS + threadIdx.x), row = i / c.w.vp, column = i % c.w.vp;
+    size_t h = blockIdx.y;
+    if (row >= c.w.kp)
         return;
-    bool live = row < (size_t)c.r.dk && column < (size_t)c.r.dv;
-    put(c.w.product, c.w.s, i, live ? c.r.state[(h * c.r.dk + row) * c.r.dv + column] : 0);
+    bool live = row < c.r.dk && column < c.r.dv;
+    float x = live ? c.r.state[(h * c.r.dk + row) * c.r.dv + column] : 0;
+    put(c.w.product, c.w.s, h * c.w.kp * c.w.vp + i, x);
 }
 
 /* W as operand: only tf32 has anything left to do. */
 static __global__ void cut_weights(const __grid_constant__ chunk c)
 {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i < (size_t)c.r.heads * C * c.w.kp)
-        ((float *)c.w.w)[i] = cut_tf32(((float *)c.w.w)[i]);
+    int i = (int)(blockIdx.x * THREADS + threadIdx.x), of = C * c.w.kp;
+    float *w = (float *)c.w.w + (size_t)blockIdx.y * of;
+    if (i < of)
+        w[i] = cut_tf32(w[i]);
 }
 
 /* V' = U - W S, and V' exp(G_C - G). */
 static __global__ void new_values(const __grid_constant__ chunk c)
 {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x, at = i / c.w.vp;
-    if (at >= (size_t)c.r.heads * C)
+    int i = (int)(blockIdx.x * THREADS + threadIdx.x), row = i / c.w.vp;
+    size_t h = blockIdx.y, at = h * C * c.w.vp + i;
+    if (row >= C)
         return;
-    float u = c.w.product == GDN_BF16 ? gdn_bf16_round(c.w.u[i]) : c.w.u[i], v = u - c.w.ws[i];
-    put(c.w.product, c.w.v, i, v);
-    put(c.w.product, c.w.va, i, v * c.w.after[at]);
+    float u = c.w.product == GDN_BF16 ? gdn_bf16_round(c.w.u[at]) : c.w.u[at], v = u - c.w.ws[at];
+    put(c.w.product, c.w.v, at, v);
+    put(c.w.product, c.w.va, at, v * c.w.after[h * C + row]);
 }
 
 /* o = d_k^(-1/2) (exp(G) q^ S + P V') */
 static __global__ void outputs(const __grid_constant__ chunk c, float scale)
 {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x, at = i / c.r.dv, column = i % c.r.dv;
-    size_t h = at / C, row = at % C;
-    if (h >= (size_t)c.r.heads || row < (size_t)c.skip || row >= (size_t)c.rows)
+    int i = (int)(blockIdx.x * THREADS + threadIdx.x), row = i / c.r.dv, column = i % c.r.dv;
+    size_t h = blockIdx.y, at = (h * C + row) * c.w.vp + column;
+    if (row < c.skip || row >= c.rows)
         return;
-    float o = c.w.qs[at * c.w.vp + column] * c.w.decay[at] * scale + c.w.ws[at * c.w.vp + column] * scale;
+    float o = c.w.qs[at] * c.w.decay[h * C + row] * scale + c.w.ws[at] * scale;
     put_output(c.r, (h * c.r.o_stride + row) * c.r.dv + column, o);
 }
 
-/* S <- exp(G_C) S + k^T (V' exp(G_C - G)) */
+/* S <- exp(G_C) S + k^T (V' exp(G_C - G)), and that as operand of the next chunk. */
 static __global__ void next_state(const __grid_constant__ chunk c)
 {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x, of = (size_t)c.r.dk * c.r.dv;
-    size_t h = i / of, row = i % of / c.r.dv, column = i % c.r.dv;
-    if (h >= (size_t)c.r.heads)
+    int i = (int)(blockIdx.x * THREADS + threadIdx.x), row = i / c.r.dv, column = i % c.r.dv;
+    size_t h = blockIdx.y, at = h * c.r.dk * c.r.dv + i, padded = (h * c.w.kp + row) * c.w.vp + column;
+    if (row >= c.r.dk)
         return;
-    float added = c.w.ks[(h * c.w.kp + row) * c.w.vp + column];
-    c.r.state_out[i] = rested(c.r.recipe.state, fmaf(c.r.state[i], c.w.decay[h * C + C - 1], added));
+    float x = fmaf(c.r.state[at], c.w.decay[h * C + C - 1], c.w.ks[padded]);
+    x = rested(c.r.recipe.state, x);
+    c.r.state_out[at] = x;
+    if (!c.plain)
+        put(c.w.product, c.w.s, padded, x);
 }
 
 /* ---- host ---- */
@@ -318,6 +323,12 @@ static __global__ void next_state(const __grid_constant__ chunk c)
 static unsigned blocks_for(size_t threads)
 {
     return (unsigned)((threads + THREADS - 1) / THREADS);
+}
+
+/* A grid with `elements` threads a head. */
+static dim3 grid_of(const chunk *c, int elements)
+{
+    return dim3(blocks_for((size_t)elements), (unsigned)c->r.heads);
 }
 
 static gdn_matrix matrix(void *x, int rows, int ld, bool transposed)
@@ -333,7 +344,7 @@ static gdn_status chunk_matrices(const chunk *c, gdn_cublas *blas, gdn_error *er
     const int H = c->r.heads, kp = w->kp, vp = w->vp;
     const gdn_format_id f = w->product, uf = f == GDN_BF16 ? GDN_BF16 : GDN_FP32;
     const gdn_matrix k = matrix(w->k, C, kp, false), kt = matrix(w->k, C, kp, true);
-    sums<<<blocks_for((size_t)H), THREADS, 0, cudaStreamPerThread>>>(*c);
+    sums<<<blocks_for((size_t)H * 32), THREADS, 0, cudaStreamPerThread>>>(*c);
     gdn_status status = gdn_cuda_launched("sums of g", err);
     if (!status) {
         take_rows<<<blocks_for((size_t)H * C * 32), THREADS, 0, cudaStreamPerThread>>>(*c);
@@ -356,7 +367,7 @@ static gdn_status chunk_matrices(const chunk *c, gdn_cublas *blas, gdn_error *er
         status = gdn_cublas_product(blas, f, uf, H, C, kp, C, matrix(w->mo, C, C, false),
                                     matrix(w->wb, C, kp, false), matrix(w->w, C, kp, false), err);
     if (!status && f == GDN_TF32) {
-        cut_weights<<<blocks_for((size_t)H * C * kp), THREADS, 0, cudaStreamPerThread>>>(*c);
+        cut_weights<<<grid_of(c, C * kp), THREADS, 0, cudaStreamPerThread>>>(*c);
         status = gdn_cuda_launched("W of a chunk", err);
     }
     return status;
@@ -368,14 +379,18 @@ static gdn_status chunk_step(const chunk *c, gdn_cublas *blas, gdn_error *err)
     const workspace *w = &c->w;
     const int H = c->r.heads, kp = w->kp, vp = w->vp;
     const gdn_format_id f = w->product;
-    const gdn_matrix s = matrix(w->s, kp, vp, false), v = matrix(w->v, C, vp, false);
+    const gdn_matrix s = matrix(c->plain ? (void *)c->r.state : w->s, kp, vp, false);
+    const gdn_matrix v = matrix(w->v, C, vp, false);
     const gdn_matrix ws = matrix(w->ws, C, vp, false);
-    take_state<<<blocks_for((size_t)H * kp * vp), THREADS, 0, cudaStreamPerThread>>>(*c);
-    gdn_status status = gdn_cuda_launched("the state as operand", err);
+    gdn_status status = GDN_OK;
+    if (c->first && !c->plain) {
+        take_state<<<grid_of(c, kp * vp), THREADS, 0, cudaStreamPerThread>>>(*c);
+        status = gdn_cuda_launched("the state as operand", err);
+    }
     if (!status)
         status = gdn_cublas_product(blas, f, GDN_FP32, H, C, vp, kp, matrix(w->w, C, kp, false), s, ws, err);
     if (!status) {
-        new_values<<<blocks_for((size_t)H * C * vp), THREADS, 0, cudaStreamPerThread>>>(*c);
+        new_values<<<grid_of(c, C * vp), THREADS, 0, cudaStreamPerThread>>>(*c);
         status = gdn_cuda_launched("V' of a chunk", err);
     }
     if (!status && c->r.o) {
@@ -385,7 +400,7 @@ static gdn_status chunk_step(const chunk *c, gdn_cublas *blas, gdn_error *err)
             status =
                 gdn_cublas_product(blas, f, GDN_FP32, H, C, vp, C, matrix(w->p, C, C, false), v, ws, err);
         if (!status) {
-            outputs<<<blocks_for((size_t)H * C * c->r.dv), THREADS, 0, cudaStreamPerThread>>>(
+            outputs<<<grid_of(c, C * c->r.dv), THREADS, 0, cudaStreamPerThread>>>(
                 *c, (float)(1 / sqrt((double)c->r.dk)));
             status = gdn_cuda_launched("outputs of a chunk", err);
         }
@@ -394,7 +409,7 @@ static gdn_status chunk_step(const chunk *c, gdn_cublas *blas, gdn_error *err)
         status = gdn_cublas_product(blas, f, GDN_FP32, H, kp, vp, C, matrix(w->k, C, kp, true),
                                     matrix(w->va, C, vp, false), matrix(w->ks, kp, vp, false), err);
         if (!status) {
-            next_state<<<blocks_for((size_t)H * c->r.dk * c->r.dv), THREADS, 0, cudaStreamPerThread>>>(*c);
+            next_state<<<grid_of(c, c->r.dk * c->r.dv), THREADS, 0, cudaStreamPerThread>>>(*c);
             status = gdn_cuda_launched("the state after a chunk", err);
         }
     }
@@ -415,7 +430,8 @@ extern "C" gdn_status gdn_chunked_blas(const gdn_chunk_run *run, gdn_cublas *bla
     for (int h = 0; h < run->heads && !status; h += group)
         for (int x = 0; x < run->chunks && !status; x++) {
             bool last = x + 1 == run->chunks;
-            chunk c = {.r = *run, .rows = last ? run->rows : C, .skip = x == 0 ? run->skip : 0};
+            chunk c = {
+                .r = *run, .rows = last ? run->rows : C, .skip = x == 0 ? run->skip : 0, .first = x == 0};
             gdn_chunk_run *r = &c.r;
             int64_t token = (int64_t)h * run->stride + (int64_t)x * C, of = (int64_t)run->dk * run->dv;
             r->heads = run->heads - h < group ? run->heads - h : group;
@@ -432,6 +448,7 @@ extern "C" gdn_status gdn_chunked_blas(const gdn_chunk_run *run, gdn_cublas *bla
                     r->state = r->state_out;
             }
             lay(&c.w, run->recipe.product, run->dk, run->dv, (size_t)r->heads, scratch);
+            c.plain = c.w.product == GDN_FP32 && c.w.kp == r->dk && c.w.vp == r->dv;
             status = chunk_matrices(&c, blas, err);
             if (!status)
                 status = chunk_step(&c, blas, err);

@@ -3,11 +3,12 @@
  * chunked_fused -- the chunked form at d_k = d_v = 128 with bf16 products, on tensor cores; chunked.h has the
  * formulas.
  *
- * prepare(): a block a chunk makes q^, k^, P, W and U (bf16), exp(G) and exp(G_C - G). walk(): a block a head
- * walks over the chunks. It holds S^T: a warp has 16 value columns, as accumulators of m16n8k16, so that
+ * prepare(): a block a chunk makes q^, k^, P, W and U (bf16), exp(G) and exp(G_C - G). walk(): a block a
+ * head, or several where heads are few, walks over the chunks. It holds S^T: a warp has 16 value columns, as
+ * accumulators of m16n8k16, so that
  *
- *     V'^T = U^T - S^T W^T,   O^T = (S^T q^T) exp(G) + V'^T P^T,   S^T <- exp(G_C) S^T + (V' exp(G_C - G))^T
- * k^
+ *     V'^T = U^T - S^T W^T,   O^T = (S^T q^T) exp(G) + V'^T P^T,
+ *     S^T <- exp(G_C) S^T + (V' exp(G_C - G))^T k^
  *
  * take S^T and V'^T as left factors straight from the registers that hold them, and warps share only what
  * prepare() made. A tile in memory is its image in shared memory: rows of 16-byte pieces, piece p of row r at
@@ -19,11 +20,11 @@
 #include <cuda_runtime.h>
 
 #include "base/cuda.h"
-#include "kernels/chunked.h"
+#include "kernels/chunked_device.h"
 #include "kernels/norm.h"
 
-enum { C = GDN_CHUNK, D = 128, BLOCK = GDN_CHUNK_BLOCK, PREPARE = 128, WALK = 256 };
-enum { TILE = C * D * 2, SQUARE = C * C * 2, LD = C + 4, MATRIX = C * LD * 4 }; /* bytes; LD in floats */
+enum { C = GDN_CHUNK, D = 128, BLOCK = GDN_CHUNK_BLOCK, PREPARE = 128, TILES = D / 16 };
+enum { TILE = C * D * 2, SQUARE = C * C * 2, LD = C + 4 }; /* bytes; LD in floats */
 
 /* What prepare() leaves for walk(), an array each; sizes a head and chunk. */
 typedef struct images {
@@ -202,47 +203,27 @@ static __device__ __forceinline__ float row_rstd(const float (&x)[8])
     return rsqrtf(s + (float)GDN_NORM_EPS);
 }
 
-/*
- * G, how often it started again, and beta, by one warp: lane l has tokens 2 l and 2 l + 1. exp(G) and exp(G_C
- * - G) go to memory.
- */
+/* G, how often it started again, and beta, by one warp. exp(G) and exp(G_C - G) go to memory. */
 static __device__ void take_gates(const gdn_chunk_run &r, prepare_memory &s, size_t at, int rows,
                                   float *decay)
 {
     int lane = (int)threadIdx.x, t = 2 * lane;
-    float g[2], n[2];
+    float g[2];
 #pragma unroll
     for (int x = 0; x < 2; x++) {
         bool there = t + x < rows;
         g[x] = there ? r.g[at + t + x] : 0;
         s.beta[t + x] = there ? r.beta[at + t + x] : 0;
-        n[x] = g[x] < GDN_CHUNK_CLEARS;
-        g[x] = n[x] > 0 ? 0 : g[x];
     }
-    float first_sum = g[0], first_count = n[0];
-    float sum = n[1] > 0 ? g[1] : g[0] + g[1], count = n[0] + n[1];
+    gdn_chunk_sums sums = gdn_chunk_scan(lane, g[0], g[1]);
 #pragma unroll
-    for (int m = 1; m < 32; m *= 2) {
-        float before = __shfl_up_sync(~0u, sum, m), before_count = __shfl_up_sync(~0u, count, m);
-        if (lane >= m) {
-            sum = count > 0 ? sum : before + sum;
-            count += before_count;
-        }
+    for (int x = 0; x < 2; x++) {
+        float sum = sums.sum[x], cleared = sums.cleared[x];
+        s.sum[t + x] = sum;
+        s.cleared[t + x] = cleared;
+        decay[t + x] = cleared > 0 ? 0 : exp_approx(sum);
+        decay[C + t + x] = cleared < sums.last_cleared ? 0 : exp_approx(sums.last - sum);
     }
-    float before = __shfl_up_sync(~0u, sum, 1), before_count = __shfl_up_sync(~0u, count, 1);
-    if (lane > 0) {
-        first_sum = first_count > 0 ? first_sum : before + first_sum;
-        first_count += before_count;
-    }
-    float last = __shfl_sync(~0u, sum, 31), last_count = __shfl_sync(~0u, count, 31);
-    s.sum[t] = first_sum;
-    s.sum[t + 1] = sum;
-    s.cleared[t] = first_count;
-    s.cleared[t + 1] = count;
-    decay[t] = first_count > 0 ? 0 : exp_approx(first_sum);
-    decay[t + 1] = count > 0 ? 0 : exp_approx(sum);
-    decay[C + t] = first_count < last_count ? 0 : exp_approx(last - first_sum);
-    decay[C + t + 1] = count < last_count ? 0 : exp_approx(last - sum);
 }
 
 /* q^, k^ and v into shared memory, q^ and k^ into their images; 16 lanes a row. */
@@ -502,24 +483,26 @@ static __global__ void __launch_bounds__(PREPARE, 3)
 
 /* ---- walk: the chunks of a head ---- */
 
-typedef struct walk_memory {
+template <int WARPS> struct walk_memory {
     uint4 w[C * 16], q[C * 16], k[C * 16], p[C * 8];
-    uint4 u[8][4][32], v[8][4][32],
-        after[8][4][32]; /* a lane's own: U^T; V' and V' exp(G_C - G) as left factors */
+    uint4 u[WARPS][4][32]; /* U^T, a lane's own */
     float decay[2 * C];
-} walk_memory;
+};
 
 /* Start loading W, q^, U and the decays of a chunk: what its first half needs. */
-static __device__ __forceinline__ void load_first(walk_memory &s, const images &from, size_t at)
+template <int WARPS>
+static __device__ __forceinline__ void load_first(walk_memory<WARPS> &s, const images &from, size_t at,
+                                                  int tile)
 {
+    enum { THREADS = 32 * WARPS };
     int x = (int)threadIdx.x;
     const uint4 *w = from.w + at * (TILE / 16), *q = from.q + at * (TILE / 16);
 #pragma unroll
-    for (int i = 0; i < TILE / 16; i += WALK) {
+    for (int i = 0; i < TILE / 16; i += THREADS) {
         copy_async(s.w + i + x, w + i + x);
         copy_async(s.q + i + x, q + i + x);
     }
-    const uint4 *u = from.u + at * (TILE / 16) + x / 32 * 128 + x % 32;
+    const uint4 *u = from.u + at * (TILE / 16) + tile * 128 + x % 32;
 #pragma unroll
     for (int i = 0; i < 4; i++)
         copy_async(&s.u[x / 32][i][x % 32], u + 32 * i);
@@ -527,15 +510,17 @@ static __device__ __forceinline__ void load_first(walk_memory &s, const images &
         copy_async(s.decay + 4 * x, from.decay + at * 2 * C + 4 * x);
 }
 
-static __device__ __forceinline__ void load_second(walk_memory &s, const images &from, size_t at)
+template <int WARPS>
+static __device__ __forceinline__ void load_second(walk_memory<WARPS> &s, const images &from, size_t at)
 {
+    enum { THREADS = 32 * WARPS };
     int x = (int)threadIdx.x;
     const uint4 *k = from.k + at * (TILE / 16), *p = from.p + at * (SQUARE / 16);
 #pragma unroll
-    for (int i = 0; i < TILE / 16; i += WALK)
+    for (int i = 0; i < TILE / 16; i += THREADS)
         copy_async(s.k + i + x, k + i + x);
 #pragma unroll
-    for (int i = 0; i < SQUARE / 16; i += WALK)
+    for (int i = 0; i < SQUARE / 16; i += THREADS)
         copy_async(s.p + i + x, p + i + x);
 }
 
@@ -596,13 +581,15 @@ static __device__ __forceinline__ void put_rows(Out *o, const float (&x)[8][4], 
         }
 }
 
-template <typename Out>
-static __global__ void __launch_bounds__(WALK, 2) walk(const __grid_constant__ gdn_chunk_run r, images from)
+template <typename Out, int WARPS>
+static __global__ void __launch_bounds__(32 * WARPS, TILES / WARPS)
+    walk(const __grid_constant__ gdn_chunk_run r, images from)
 {
     extern __shared__ uint4 raw[];
-    walk_memory &m = *(walk_memory *)raw;
+    walk_memory<WARPS> &m = *(walk_memory<WARPS> *)raw;
     const int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, seven = lane & 7, matrix = lane / 8;
-    const size_t h = blockIdx.x;
+    const int tile = (int)blockIdx.x % (TILES / WARPS) * WARPS + warp; /* of 16 value columns */
+    const size_t h = blockIdx.x / (TILES / WARPS);
     const float scale = 0x1.6a09e6p-4f; /* 128^(-1/2) */
 
     /* this lane's row of the right factors: rows of X^T, of P^T, and of k^ */
@@ -612,18 +599,18 @@ static __global__ void __launch_bounds__(WALK, 2) walk(const __grid_constant__ g
                    piece_k = (uint32_t)((matrix >> 1) ^ seven) << 4;
     const uint32_t w = shared_address(m.w) + rows_x * 256, q = shared_address(m.q) + rows_x * 256;
     const uint32_t p = shared_address(m.p) + rows_x * 128, k = shared_address(m.k) + rows_k * 256;
-    uint4 *u = &m.u[warp][0][lane], *v = &m.v[warp][0][lane], *after = &m.after[warp][0][lane];
+    const uint4 *u = &m.u[warp][0][lane];
 
-    /* S^T: tile j has rows d_v = 16 warp + lane / 4 (+ 8) and columns d_k = 8 j + 2 (lane mod 4) (+ 1) */
+    /* S^T: tile j has rows d_v = 16 tile + lane / 4 (+ 8) and columns d_k = 8 j + 2 (lane mod 4) (+ 1) */
     float s[16][4];
-    const size_t state_at = h * D * D + (size_t)(2 * (lane % 4)) * D + 16 * warp + lane / 4;
+    const size_t state_at = h * D * D + (size_t)(2 * (lane % 4)) * D + 16 * tile + lane / 4;
 #pragma unroll
     for (int j = 0; j < 16; j++)
 #pragma unroll
         for (int i = 0; i < 4; i++)
             s[j][i] = r.state[state_at + (size_t)(8 * j + i % 2) * D + i / 2 * 8];
 
-    load_first(m, from, h * r.chunks);
+    load_first(m, from, h * r.chunks, tile);
     commit_copies();
     load_second(m, from, h * r.chunks);
     commit_copies();
@@ -632,7 +619,8 @@ static __global__ void __launch_bounds__(WALK, 2) walk(const __grid_constant__ g
         wait_copies<1>();
         __syncthreads();
 
-        /* V'^T: accumulators become left factors, block t of 16 tokens at 32 t */
+        /* V'^T: accumulators become left factors: V', and V' exp(G_C - G) */
+        fragment v[4], after[4];
         {
             float d[8][4] = {};
             times_state(d, s, anew(w), anew(piece_x));
@@ -646,11 +634,9 @@ static __global__ void __launch_bounds__(WALK, 2) walk(const __grid_constant__ g
                 a[3] = high(x.y) - a[3];
                 b[0] = low(x.z) - b[0], b[1] = high(x.z) - b[1], b[2] = low(x.w) - b[2],
                 b[3] = high(x.w) - b[3];
-                v[32 * t] =
-                    make_uint4(pack(a[0], a[1]), pack(a[2], a[3]), pack(b[0], b[1]), pack(b[2], b[3]));
-                after[32 * t] = make_uint4(
-                    pack(a[0] * decay0.x, a[1] * decay0.y), pack(a[2] * decay0.x, a[3] * decay0.y),
-                    pack(b[0] * decay1.x, b[1] * decay1.y), pack(b[2] * decay1.x, b[3] * decay1.y));
+                v[t] = {pack(a[0], a[1]), pack(a[2], a[3]), pack(b[0], b[1]), pack(b[2], b[3])};
+                after[t] = {pack(a[0] * decay0.x, a[1] * decay0.y), pack(a[2] * decay0.x, a[3] * decay0.y),
+                            pack(b[0] * decay1.x, b[1] * decay1.y), pack(b[2] * decay1.x, b[3] * decay1.y)};
             }
         }
         float o[8][4] = {};
@@ -669,20 +655,18 @@ static __global__ void __launch_bounds__(WALK, 2) walk(const __grid_constant__ g
         wait_copies<0>();
         __syncthreads(); /* all have read W, q^ and the decays; k^ and P are there */
         if (c + 1 < r.chunks)
-            load_first(m, from, next);
+            load_first(m, from, next, tile);
         commit_copies();
 
         if (r.o) {
             const uint32_t right = anew(p), piece = anew(piece_x);
 #pragma unroll
             for (int t = 0; t < 4; t++) {
-                uint4 x = v[32 * t];
-                fragment a = {x.x, x.y, x.z, x.w};
 #pragma unroll
                 for (int b = t; b < 4; b++) {
                     fragment y = load_matrices(right + b * BLOCK * 128 + (piece ^ (t << 5)));
-                    multiply(o[2 * b], a, y.x[0], y.x[1]);
-                    multiply(o[2 * b + 1], a, y.x[2], y.x[3]);
+                    multiply(o[2 * b], v[t], y.x[0], y.x[1]);
+                    multiply(o[2 * b + 1], v[t], y.x[2], y.x[3]);
                 }
             }
 #pragma unroll
@@ -691,7 +675,7 @@ static __global__ void __launch_bounds__(WALK, 2) walk(const __grid_constant__ g
                 for (int i = 0; i < 4; i++)
                     o[n][i] *= scale;
             int rows = c + 1 < r.chunks ? C : r.rows;
-            Out *to = (Out *)r.o + ((int64_t)h * r.o_stride + (int64_t)c * C) * D + 16 * warp;
+            Out *to = (Out *)r.o + ((int64_t)h * r.o_stride + (int64_t)c * C) * D + 16 * tile;
             put_rows(to, o, c == 0 ? r.skip : 0, rows, r.recipe.output == GDN_BF16);
         }
 #pragma unroll
@@ -702,13 +686,11 @@ static __global__ void __launch_bounds__(WALK, 2) walk(const __grid_constant__ g
         const uint32_t right = anew(k), piece = anew(piece_k);
 #pragma unroll
         for (int t = 0; t < 4; t++) {
-            uint4 x = after[32 * t];
-            fragment a = {x.x, x.y, x.z, x.w};
 #pragma unroll
             for (int n = 0; n < 8; n++) {
                 fragment y = load_transposed(right + t * BLOCK * 256 + (piece ^ (n << 5)));
-                multiply(s[2 * n], a, y.x[0], y.x[1]);
-                multiply(s[2 * n + 1], a, y.x[2], y.x[3]);
+                multiply(s[2 * n], after[t], y.x[0], y.x[1]);
+                multiply(s[2 * n + 1], after[t], y.x[2], y.x[3]);
             }
         }
         __syncthreads(); /* all have read k^ and P */
@@ -749,6 +731,23 @@ static gdn_status launch(void (*kernel)(gdn_chunk_run, images), const gdn_chunk_
     return gdn_cuda_launched(name, err);
 }
 
+template <typename Out, int WARPS>
+static gdn_status launch_walk(const gdn_chunk_run *r, const images *at, gdn_error *err)
+{
+    return launch(walk<Out, WARPS>, r, at, (int64_t)r->heads * (TILES / WARPS), 32 * WARPS,
+                  sizeof(walk_memory<WARPS>), "the walk over chunks", err);
+}
+
+/* A head's value columns go to more than one block while there are two multiprocessors for each block. */
+template <typename Out>
+static gdn_status walk_chunks(const gdn_chunk_run *r, const images *at, int multiprocessors, gdn_error *err)
+{
+    if (2 * (int64_t)r->heads > multiprocessors)
+        return launch_walk<Out, TILES>(r, at, err);
+    return 4 * r->heads > multiprocessors ? launch_walk<Out, TILES / 2>(r, at, err)
+                                          : launch_walk<Out, TILES / 4>(r, at, err);
+}
+
 extern "C" gdn_status gdn_chunked_fused(const gdn_chunk_run *r, void *scratch, gdn_error *err)
 {
     int64_t blocks = (int64_t)r->heads * r->chunks;
@@ -759,12 +758,18 @@ extern "C" gdn_status gdn_chunked_fused(const gdn_chunk_run *r, void *scratch, g
     at.u = at.w + blocks * (TILE / 16);
     at.p = at.u + blocks * (TILE / 16);
     at.decay = (float *)(at.p + blocks * (SQUARE / 16));
-    gdn_status status = launch(r->in == GDN_BF16 ? prepare<__nv_bfloat16> : prepare<float>, r, &at, blocks,
-                               PREPARE, sizeof(prepare_memory), "matrices of the chunks", err);
+    int device = 0, multiprocessors = 0;
+    gdn_status status = gdn_cuda_status(cudaGetDevice(&device), "cudaGetDevice", err);
     if (!status)
-        status = launch(r->out == GDN_BF16   ? walk<__nv_bfloat16>
-                        : r->out == GDN_FP32 ? walk<float>
-                                             : walk<double>,
-                        r, &at, r->heads, WALK, sizeof(walk_memory), "the walk over chunks", err);
+        status =
+            gdn_cuda_status(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device),
+                            "cudaDeviceGetAttribute", err);
+    if (!status)
+        status = launch(r->in == GDN_BF16 ? prepare<__nv_bfloat16> : prepare<float>, r, &at, blocks, PREPARE,
+                        sizeof(prepare_memory), "matrices of the chunks", err);
+    if (!status)
+        status = r->out == GDN_BF16   ? walk_chunks<__nv_bfloat16>(r, &at, multiprocessors, err)
+                 : r->out == GDN_FP32 ? walk_chunks<float>(r, &at, multiprocessors, err)
+                                      : walk_chunks<double>(r, &at, multiprocessors, err);
     return status;
 }

@@ -96,6 +96,66 @@ GDN_SHARED float gdn_out_gate(gdn_format_id op, gdn_math math, float z)
     return gdn_op_round(op, gdn_math_sigmoid(math, z));
 }
 
+/* ---- the GPU: a float in any format ---- */
+
+#if defined(__CUDACC__)
+
+/* How far apart the numbers of a format of at most 5 exponent bits lie around x: fp16, e4m3, e5m2. */
+static __device__ __forceinline__ float gdn_device_ulp(const gdn_format *f, float x)
+{
+    int e = (int)((__float_as_uint(x) >> 23) & 0xff) - 127;
+    return __uint_as_float((uint32_t)(max(e, f->emin) - f->p + 1 + 127) << 23);
+}
+
+/* Its overflow, of a number that is on the grid. */
+static __device__ __forceinline__ float gdn_device_saturate(const gdn_format *f, float y)
+{
+    if (fabsf(y) <= (float)f->max)
+        return y;
+    return f->has_infinity ? copysignf(INFINITY, y) : NAN;
+}
+
+/* gdn_round_to() of a float in float arithmetic, which is quicker. */
+static __device__ __forceinline__ float gdn_device_round(gdn_format_id id, float x)
+{
+    if (id == GDN_FP32 || id == GDN_FP64 || x != x)
+        return x;
+    if (id == GDN_BF16)
+        return gdn_bf16_round(x);
+    const uint32_t u = __float_as_uint(x);
+    if (id == GDN_TF32)
+        return __uint_as_float((u + 0xfffu + ((u >> 13) & 1u)) & 0xffffe000u);
+    const gdn_format *f = gdn_format_row(id);
+    if (fabsf(x) > 2 * (float)f->max)
+        return gdn_device_saturate(f, x);
+    const float big = 0x1.8p23f * gdn_device_ulp(f, x);
+    return gdn_device_saturate(f, copysignf((x + big) - big, x));
+}
+
+/* gdn_round_stochastic_to() of a float. r: 16 random bits */
+static __device__ __forceinline__ float gdn_device_round_stochastic(gdn_format_id id, float x, uint32_t r)
+{
+    if (id == GDN_FP32 || id == GDN_FP64 || x != x)
+        return x;
+    const uint32_t u = __float_as_uint(x);
+    if (id == GDN_BF16)
+        return __uint_as_float((u + r) & 0xffff0000u);
+    if (id == GDN_TF32)
+        return __uint_as_float((u & 0xffffe000u) + (((u & 0x1fffu) << 3) + r >> 16 << 13));
+    const gdn_format *f = gdn_format_row(id);
+    if (fabsf(x) > 2 * (float)f->max)
+        return gdn_device_saturate(f, x);
+    const float size = fabsf(x), ulp = gdn_device_ulp(f, x), big = 0x1p23f * ulp;
+    float down = (size + big) - big;
+    if (down > size)
+        down -= ulp;
+    if ((size - down) / ulp >= 1 - (float)r * 0x1p-16f)
+        down += ulp;
+    return gdn_device_saturate(f, copysignf(down, x));
+}
+
+#endif
+
 /* ---- the CPU's rows ---- */
 
 #if !defined(__CUDACC__)

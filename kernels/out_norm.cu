@@ -5,16 +5,27 @@
  *     y = w (o rsqrt(mean o^2 + eps)) (z sigmoid(z))
  *
  * Eight lanes a row, four neighbouring columns a lane at a time: lane l holds partial l of the sum of
- * squares.
+ * squares. Rows of 128 columns stay in registers between the sum and the product.
  */
 #include "kernels/norm.h"
 
 #include <cuda_runtime.h>
+#include <stdint.h>
 
 #include "base/cuda.h"
 #include "kernels/layer_cuda.h"
 
-enum { THREADS = 256, LANES = 8, STEP = 4 * LANES };
+enum { THREADS = 256, LANES = 8, STEP = 4 * LANES, WIDE = 128 };
+
+typedef struct job {
+    gdn_recipe recipe;
+    const double *o; /* [rows][dv] */
+    const float *z;  /* [rows][dv] */
+    const float *w;  /* [dv] */
+    double *y;       /* [rows][dv] */
+    int64_t rows;
+    int dv;
+} job;
 
 /* The eight partials of a row, combined as a butterfly; every lane has the sum. */
 static __device__ float row_sum(gdn_format_id op, float p)
@@ -24,43 +35,80 @@ static __device__ float row_sum(gdn_format_id op, float p)
     return p;
 }
 
-/* x in the recipe's format `f`. */
-static __device__ float rounded(gdn_format_id f, float x)
+static __device__ double normed(const gdn_recipe *r, float o, float rstd, float w, float z)
 {
-    return f == GDN_FP32 ? x : f == GDN_BF16 ? gdn_bf16_round(x) : gdn_op_round(f, x);
+    const gdn_format_id op = r->op;
+    z = gdn_device_round(r->input, z);
+    float gate = gdn_op(op, gdn_out_gate(op, r->math, z) * z);
+    return gdn_device_round(r->output, gdn_op(op, gdn_op(op, gdn_op(op, o * rstd) * w) * gate));
 }
 
-static __global__ void __launch_bounds__(THREADS) out_norm(gdn_recipe recipe, const double *o, const float *z,
-                                                           const float *w, int64_t rows, int dv, double *y)
+/* Any dv. */
+static __global__ void __launch_bounds__(THREADS) out_norm(const __grid_constant__ job c)
 {
-    const gdn_format_id op = recipe.op;
+    const gdn_format_id op = c.recipe.op;
     int64_t row = (int64_t)blockIdx.x * (THREADS / LANES) + threadIdx.x / LANES;
-    bool live = row < rows;
-    int lane = 4 * (int)(threadIdx.x % LANES), n = live ? dv : 0;
-    int64_t at = live ? row * dv : 0;
+    bool live = row < c.rows;
+    int lane = 4 * (int)(threadIdx.x % LANES), n = live ? c.dv : 0;
+    int64_t at = live ? row * c.dv : 0;
     float p = 0;
     for (int i = lane; i < n; i += STEP)
-        for (int c = i; c < i + 4 && c < n; c++)
-            p = gdn_add_square(op, p, (float)o[at + c]);
-    float rstd = gdn_rms_rstd(op, recipe.math, row_sum(op, p), dv);
+        for (int j = i; j < i + 4 && j < n; j++)
+            p = gdn_add_square(op, p, (float)c.o[at + j]);
+    float rstd = gdn_rms_rstd(op, c.recipe.math, row_sum(op, p), c.dv);
     for (int i = lane; i < n; i += STEP)
+        for (int j = i; j < i + 4 && j < n; j++)
+            c.y[at + j] = normed(&c.recipe, (float)c.o[at + j], rstd, c.w[j], c.z[at + j]);
+}
+
+/* dv = 128, rows aligned to 16 bytes. */
+static __global__ void __launch_bounds__(THREADS) out_norm_wide(const __grid_constant__ job c)
+{
+    const gdn_format_id op = c.recipe.op;
+    int64_t row = (int64_t)blockIdx.x * (THREADS / LANES) + threadIdx.x / LANES;
+    bool live = row < c.rows;
+    int64_t at = (live ? row : c.rows - 1) * WIDE + 4 * (threadIdx.x % LANES);
+    float o[WIDE / STEP][4], p = 0;
+    float4 z[WIDE / STEP];
 #pragma unroll
-        for (int x = 0; x < 4; x++) {
-            int c = i + x;
-            if (c >= n)
-                break;
-            float zc = rounded(recipe.input, z[at + c]);
-            float gate = gdn_op(op, gdn_out_gate(op, recipe.math, zc) * zc);
-            float normed = gdn_op(op, gdn_op(op, (float)o[at + c] * rstd) * w[c]);
-            y[at + c] = rounded(recipe.output, gdn_op(op, normed * gate));
+    for (int i = 0; i < WIDE / STEP; i++) {
+        const double2 *from = (const double2 *)(c.o + at + STEP * i);
+        double2 a = from[0], b = from[1];
+        z[i] = *(const float4 *)(c.z + at + STEP * i);
+        o[i][0] = (float)a.x;
+        o[i][1] = (float)a.y;
+        o[i][2] = (float)b.x;
+        o[i][3] = (float)b.y;
+    }
+#pragma unroll
+    for (int i = 0; i < WIDE / STEP; i++)
+#pragma unroll
+        for (int j = 0; j < 4; j++)
+            p = gdn_add_square(op, p, o[i][j]);
+    float rstd = gdn_rms_rstd(op, c.recipe.math, row_sum(op, p), WIDE);
+#pragma unroll
+    for (int i = 0; i < WIDE / STEP; i++) {
+        const float4 w = *(const float4 *)(c.w + 4 * (threadIdx.x % LANES) + STEP * i);
+        double2 a = make_double2(normed(&c.recipe, o[i][0], rstd, w.x, z[i].x),
+                                 normed(&c.recipe, o[i][1], rstd, w.y, z[i].y));
+        double2 b = make_double2(normed(&c.recipe, o[i][2], rstd, w.z, z[i].z),
+                                 normed(&c.recipe, o[i][3], rstd, w.w, z[i].w));
+        if (live) {
+            ((double2 *)(c.y + at + STEP * i))[0] = a;
+            ((double2 *)(c.y + at + STEP * i))[1] = b;
         }
+    }
 }
 
 extern "C" gdn_status gdn_cuda_out_norm(const gdn_recipe *recipe, const double *o, const float *z,
                                         const float *w, int64_t rows, int dv, double *y, gdn_error *err)
 {
-    int64_t blocks = (rows + THREADS / LANES - 1) / (THREADS / LANES);
-    if (blocks > 0)
-        out_norm<<<(unsigned)blocks, THREADS, 0, cudaStreamPerThread>>>(*recipe, o, z, w, rows, dv, y);
+    const job c = {*recipe, o, z, w, y, rows, dv};
+    const bool wide = dv == WIDE && ((uintptr_t)o | (uintptr_t)z | (uintptr_t)w | (uintptr_t)y) % 16 == 0;
+    const unsigned blocks = (unsigned)((rows + THREADS / LANES - 1) / (THREADS / LANES));
+    if (blocks > 0 && wide)
+        out_norm_wide<<<blocks, THREADS, 0, cudaStreamPerThread>>>(c);
+    else if (blocks > 0)
+        out_norm<<<blocks, THREADS, 0, cudaStreamPerThread>>>(c);
     return gdn_cuda_launched("out_norm", err);
 }

@@ -84,9 +84,8 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
     for (int j = 0; e->w && setup->params.norm_weight && j < shape.dv; j++)
         e->w[j] = (float)gdn_round(&gdn_formats[recipe->op], setup->params.norm_weight[j]);
     for (int h = 0; h < shape.heads; h++) {
-        e->rate[h] = setup->params.decay
-                         ? gdn_gate_rate(recipe, setup->params.decay_is_a, setup->params.decay[h])
-                         : 0;
+        e->rate[h] =
+            setup->params.decay ? gdn_gate_rate(recipe, setup->params.decay_is_a, setup->params.decay[h]) : 0;
         for (int i = 0; setup->state0 && setup->recurrence && i < shape.dk; i++)
             for (int j = 0; j < shape.dv; j++) {
                 size_t at = ((size_t)h * (size_t)shape.dk + (size_t)i) * (size_t)shape.dv + (size_t)j;

@@ -38,12 +38,6 @@ static __device__ shared_rows share(void *memory, int rows)
     return m;
 }
 
-/* x in a format. */
-static __device__ float rounded(gdn_format_id f, float x)
-{
-    return f == GDN_FP32 ? x : f == GDN_BF16 ? gdn_bf16_round(x) : gdn_op_round(f, x);
-}
-
 /* q^ and k^ of tokens t and t + 1 where there are two: eight lanes for each of k, q, k, q. */
 static __device__ void normalise(const gdn_recurrent_run *r, const shared_rows *m, int rows, int64_t token,
                                  bool two)
@@ -57,14 +51,14 @@ static __device__ void normalise(const gdn_recurrent_run *r, const shared_rows *
     float p = 0;
     for (int i = lane; i < n; i += 32)
         for (int c = i; c < i + 4 && c < n; c++)
-            p = gdn_add_square(recipe->op, p, rounded(recipe->input, x[c]));
+            p = gdn_add_square(recipe->op, p, gdn_device_round(recipe->input, x[c]));
     for (int step = 1; step < 8; step *= 2)
         p = gdn_op(recipe->op, p + __shfl_xor_sync(~0u, p, step));
     float rstd = gdn_l2_rstd(recipe->op, recipe->math, p), scale = gdn_q_scale(recipe->op, r->dk);
     for (int i = lane; live && i < rows; i += 32)
         for (int c = i; c < i + 4 && c < rows; c++) {
-            float y = c < n ? gdn_op(recipe->op, rounded(recipe->input, x[c]) * rstd) : 0;
-            y = rounded(recipe->qk, y);
+            float y = c < n ? gdn_op(recipe->op, gdn_device_round(recipe->input, x[c]) * rstd) : 0;
+            y = gdn_device_round(recipe->qk, y);
             out[c] = is_q ? gdn_op(recipe->op, y * scale) : y;
         }
 }
@@ -91,13 +85,13 @@ static __device__ float step(const gdn_recurrent_run *r, const shared_rows *m, c
 {
     const gdn_recipe *recipe = &r->recipe;
     const int arith = recipe->op == GDN_BF16 ? GDN_ARITH_BF16 : GDN_ARITH_FP32;
-    const gdn_format *f = gdn_format_row(recipe->state);
     const bool rests = recipe->state != GDN_FP64 && recipe->state != GDN_FP32;
     const int own = (int)threadIdx.x / 8 * 4;
     float *s = m->s + threadIdx.x, a = 0, o = 0;
     for (int i = 0; i < rows / 4; i++) {
         float x = s[i * LANES];
-        gdn_step_recall(arith, alpha, k[i / 4 * 16 + own + i % 4], &x, &a);
+        gdn_step_decay(arith, alpha, &x);
+        gdn_step_recall(arith, k[i / 4 * 16 + own + i % 4], x, &a);
         s[i * LANES] = x;
     }
     float delta = gdn_step_delta(arith, v, total(arith, a), beta);
@@ -106,9 +100,10 @@ static __device__ float step(const gdn_recurrent_run *r, const shared_rows *m, c
         float x = s[i * LANES];
         gdn_step_write(arith, k[row], delta, q[row], &x, &o);
         if (rests && recipe->state_rounding == GDN_STOCHASTIC)
-            x = (float)gdn_round_stochastic_to(f, x, m->random[row * COLUMNS + threadIdx.x % COLUMNS]);
+            x = gdn_device_round_stochastic(recipe->state, x,
+                                            m->random[row * COLUMNS + threadIdx.x % COLUMNS]);
         else if (rests)
-            x = rounded(recipe->state, x);
+            x = gdn_device_round(recipe->state, x);
         s[i * LANES] = x;
     }
     return total(arith, o);
@@ -151,9 +146,9 @@ static __global__ void __launch_bounds__(LANES) any_shape(const __grid_constant_
         const float *v = (const float *)r.v + (from + t) * r.dv + column;
         const float *k = m.k + t % TOKENS * rows, *q = m.q + t % TOKENS * rows;
         float o = step(&r, &m, k, q, rows, r.alpha[(int64_t)head * r.n + t], r.beta[(int64_t)head * r.n + t],
-                       live ? rounded(r.recipe.input, *v) : 0);
+                       live ? gdn_device_round(r.recipe.input, *v) : 0);
         if (r.o && live && threadIdx.x < COLUMNS)
-            ((double *)r.o)[(from + t) * r.dv + column] = rounded(r.recipe.output, o);
+            ((double *)r.o)[(from + t) * r.dv + column] = gdn_device_round(r.recipe.output, o);
     }
     move_state(&m, rows, state, r.dv, column, false);
 }

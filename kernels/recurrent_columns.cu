@@ -9,7 +9,7 @@
  * multiplication and three fused multiply-adds an element, with one load of k^_t and one of q^_(t-1) a row,
  * since k^ of the pass before is still in registers. Between passes the partials are summed over the four
  * lanes. Slot t of a tile therefore holds k^_t, alpha_t, q^_(t-1), v_(t-1), beta_(t-1); a span of n tokens
- * has n + 1 slots.
+ * has n + 1 slots. The first writes k^ delta = 0 (-0) = -0, which changes no number; the last decays by 1.
  *
  * Tiles. Tile i + 2 (16 slots) is on its way from device memory (cp.async; a thread copies what it will read
  * itself), tile i + 1 is normalised, eight lanes a row (norm.h), tile i is run: one barrier a tile.
@@ -418,19 +418,31 @@ static __device__ __forceinline__ void pass(lane_state<kind, C> &x, const uint32
     for (int i = 0; i < ROWS; i += 4) {
         const uint4 ku = *(const uint4 *)(k + 4 * i), qu = *(const uint4 *)(q + 4 * i);
         const uint32_t kw[4] = {ku.x, ku.y, ku.z, ku.w}, qw[4] = {qu.x, qu.y, qu.z, qu.w};
+        typename lane::real kn[4], qn[4];
 #pragma unroll
         for (int y = 0; y < 4; y++) {
-            typename lane::real kn, qn;
-            from_word(kw[y], kn);
-            from_word(qw[y], qn);
+            from_word(kw[y], kn[y]);
+            from_word(qw[y], qn[y]);
+        }
 #pragma unroll
-            for (int j = 0; j < lane::V; j++)
-                gdn_step_write(lane::arith, x.k[i + y], delta[j], qn, &x.s[j][i + y], &x.o[j]);
+        for (int j = 0; j < lane::V; j++)
+#pragma unroll
+            for (int y = 0; y < 4; y++)
+                gdn_step_write(lane::arith, x.k[i + y], delta[j], qn[y], &x.s[j][i + y], &x.o[j]);
+#pragma unroll
+        for (int y = 0; y < 4; y++)
             rest(x, i + y, random + (i + y) * 32 * C);
 #pragma unroll
+        for (int j = 0; j < lane::V; j++)
+#pragma unroll
+            for (int y = 0; y < 4; y++)
+                gdn_step_decay(lane::arith, decay, &x.s[j][i + y]);
+#pragma unroll
+        for (int y = 0; y < 4; y++) {
+#pragma unroll
             for (int j = 0; j < lane::V; j++)
-                gdn_step_recall(lane::arith, decay, kn, &x.s[j][i + y], &x.a[j]);
-            x.k[i + y] = kn;
+                gdn_step_recall(lane::arith, kn[y], x.s[j][i + y], &x.a[j]);
+            x.k[i + y] = kn[y];
         }
     }
 }
@@ -689,8 +701,8 @@ static bool aligned(const void *p)
 }
 
 /*
- * The width that finishes first. A block of fewer columns is done sooner, but it takes more of them, each
- * with the same loads of q^ and k^.
+ * The width that finishes first: a block of fewer columns is done sooner, as long as every block has a
+ * multiprocessor of its own.
  */
 static int width_of(const gdn_recurrent_run *r, const variant *v, const gdn_recurrent_device *device,
                     int wanted)
@@ -702,7 +714,7 @@ static int width_of(const gdn_recurrent_run *r, const variant *v, const gdn_recu
             (wanted && wanted != widths[i]))
             continue;
         int64_t blocks = (int64_t)r->heads * (r->dv / per_block);
-        if (best < 0 || 2 * blocks <= 3 * (int64_t)device->multiprocessors)
+        if (best < 0 || blocks <= device->multiprocessors)
             best = i;
     }
     return best;

@@ -27,11 +27,16 @@
 #define GDN_STEP GDN_INLINE
 #endif
 
-/* One element of a row: decayed, and its share of the recall. */
-GDN_STEP void gdn_step_recall(int arith, gdn_real alpha, gdn_real k, gdn_real *s, gdn_real *p)
+/* One element of a row, decayed. */
+GDN_STEP void gdn_step_decay(int arith, gdn_real alpha, gdn_real *s)
 {
     *s = gdn_step_mul(arith, alpha, *s);
-    *p = gdn_step_muladd(arith, k, *s, *p);
+}
+
+/* Its share of the recall. */
+GDN_STEP void gdn_step_recall(int arith, gdn_real k, gdn_real s, gdn_real *p)
+{
+    *p = gdn_step_muladd(arith, k, s, *p);
 }
 
 /* One element of a row: delta written into it, and its share of the output. */

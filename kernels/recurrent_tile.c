@@ -145,7 +145,8 @@ GDN_INLINE void tile_advance(int arith, int store, const gdn_recurrent_head *c, 
                         int row = i + 4 * g + x;
                         float *s = S + row * TILE + y * GDN_VF;
                         gdn_vf decayed = load(s);
-                        gdn_step_recall(arith, alpha, gdn_vf_set(k[row]), &decayed, &p[g]);
+                        gdn_step_decay(arith, alpha, &decayed);
+                        gdn_step_recall(arith, gdn_vf_set(k[row]), decayed, &p[g]);
                         store_to(s, decayed);
                     }
             delta[y] = gdn_step_delta(arith, load(v + (size_t)t * (size_t)ld + y * GDN_VF),

@@ -11,10 +11,9 @@
  *
  * Order of operations, part of the definition of the result:
  *   - Lanes are value columns; they never mix.
- *   - A sum over rows has 16 partial sums; number p takes rows p, p + 16, p + 32, ... in this order, each by
- *     gdn_dd_accumulate() (hi by two_sum, all lower parts in lo). A butterfly joins them: p with p ^ 1,
- *     then ^ 2, ^ 4, ^ 8, by gdn_dd_join(), which commutes, so that 16 GPU lanes with shuffles get the same
- * bits.
+ *   - A sum over rows has 16 partial sums; number p takes rows p, p + 16, p + 32, ... in this order, each as
+ *     gdn_dd_accumulate() does (hi by two_sum, all lower parts in lo). A butterfly joins them: p with p ^ 1,
+ *     then ^ 2, ^ 4, ^ 8, by gdn_dd_join(), which commutes, so that 16 GPU lanes get the same bits.
  *   - step_body.h says what happens to one element.
  *   - The mean of o^2 has 8 partial sums over columns j, j + 8, ..., joined in the same way.
  *

@@ -19,6 +19,10 @@
 namespace
 {
 
+/* Shared memory that a block of the recurrence may ask for: 2048 + 1024 rows of k and of q at most, 12 bytes
+ * each. */
+enum { SHARED_MOST = 80 * 1024 };
+
 struct device {
     gdn_setup setup;
     const gdn_device_code *code;
@@ -96,6 +100,7 @@ __global__ void __launch_bounds__(GDN_THREADS) lengths_kernel(const lengths x)
     const bool live = t < x.total;
     const size_t row = (size_t)(live ? t : x.total - 1) * (size_t)x.dk;
     gdn_dd sums[2] = {{0.0, 0.0}, {0.0, 0.0}};
+#pragma unroll 4
     for (int i = p; i < gdn_padded(x.dk, GDN_ROW_PAD); i += GDN_ROW_PAD) {
         sums[0] = gdn_dd_add_square(sums[0], i < x.dk ? (double)x.k[row + (size_t)i] : 0.0);
         sums[1] = gdn_dd_add_square(sums[1], i < x.dk ? (double)x.q[row + (size_t)i] : 0.0);
@@ -180,7 +185,7 @@ gdn_status run_recurrence(const device *d, const gdn_block *in, double *o, doubl
                         .stride = d->stride,
                         .tile = d->tile,
                         .strips = d->strips,
-                        .quads = aligned && shape.dk % 4 == 0};
+                        .solid = aligned && shape.dk == d->rows};
     unsigned blocks = (unsigned)shape.heads * (unsigned)d->strips;
     size_t shared = gdn_stage_bytes(d->tile, d->rows, d->stride / d->strips);
     d->variant->kernel<<<blocks, (unsigned)d->threads, shared, cudaStreamPerThread>>>(x);
@@ -299,8 +304,10 @@ gdn_status choose_variant(device *d, gdn_error *err)
     int width = d->threads / d->variant->lanes * d->variant->width;
     d->stride = gdn_padded(d->columns, width);
     d->strips = d->stride / width;
-    d->tile = d->rows <= 128 ? 8 : 1024 / d->rows;
-    return GDN_OK;
+    d->tile = d->rows <= 128 ? 16 : 2048 / d->rows;
+    return gdn_cuda_status(
+        cudaFuncSetAttribute(d->variant->kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, SHARED_MOST),
+        "cudaFuncSetAttribute", err);
 }
 
 gdn_status prepare(device *d, gdn_error *err)

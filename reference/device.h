@@ -35,7 +35,7 @@ typedef struct gdn_recurrence {
     int tokens, dk, dv, rows, columns, stride;
     int tile;   /* tokens that a block stages at a time */
     int strips; /* blocks a head */
-    bool quads; /* rows of q and k can be read four at a time */
+    bool solid; /* rows of q and k have no padding and may be read four floats at a time */
 } gdn_recurrence;
 
 /* A call of the gated norm. */

@@ -8,10 +8,10 @@
  *   - A group of A::lanes threads holds C columns of one head, thread p the rows p, p + lanes, ... in
  *     registers over all tokens of a block: thread p has partial sum p.
  *   - The butterfly joins the partial sums of C sums at once: in each of its first steps a thread hands over
- * half of its sums and joins the other half, which commutes, so that C joins do what takes C log2(C)
- * otherwise.
- *   - From one token to the next the way is k . S, the butterfly, w, S. What is off that way fills the time
- * in which it waits for shuffles: q . S of the token before, and S <- alpha S.
+ *     half of its sums and joins the other half, which commutes. C - 1 + log2(lanes / C) joins do what takes
+ *     C log2(lanes) otherwise.
+ *   - The way from one token to the next is k . S, the butterfly, w, S. What is off that way fills the time
+ *     in which it waits for shuffles: q . S of the token before, and S <- alpha S.
  */
 #ifndef GDN_REFERENCE_DEVICE_LAYER_H
 #define GDN_REFERENCE_DEVICE_LAYER_H
@@ -108,7 +108,6 @@ typedef struct gdn_stage {
     float *next_k;        /* [tile + 1][rows], padded with zeros */
     float *next_q;        /* [tile + 1][rows], padded with zeros */
     float *v;             /* [2][tile][W], W columns a block */
-    int *column;          /* [W]: which they are */
     int tile, rows, width;
 } gdn_stage;
 
@@ -116,8 +115,7 @@ typedef struct gdn_stage {
 static inline size_t gdn_stage_bytes(int tile, int rows, int width)
 {
     return 2 * (size_t)(tile + 1) * (size_t)rows * (sizeof(double) + sizeof(float)) +
-           2 * (size_t)(tile + 2) * sizeof(gdn_factors) +
-           (2 * (size_t)tile + 1) * (size_t)width * sizeof(float);
+           2 * (size_t)(tile + 2) * sizeof(gdn_factors) + 2 * (size_t)tile * (size_t)width * sizeof(float);
 }
 
 static __device__ __forceinline__ gdn_stage gdn_stage_at(double *shared, int tile, int rows, int width)
@@ -129,65 +127,60 @@ static __device__ __forceinline__ gdn_stage gdn_stage_at(double *shared, int til
     s.next_k = (float *)(s.q + (tile + 1) * rows);
     s.next_q = s.next_k + (tile + 1) * rows;
     s.v = s.next_q + (tile + 1) * rows;
-    s.column = (int *)(s.v + 2 * tile * width);
     s.tile = tile;
     s.rows = rows;
     s.width = width;
     return s;
 }
 
-/* Zero the padding, look up the columns; the first of them is `start`. */
-static __device__ __forceinline__ void gdn_stage_begin(const gdn_stage &s, const gdn_recurrence &x, int start)
+/* The padding of rows is zero for good. */
+static __device__ __forceinline__ void gdn_stage_clear(const gdn_stage &s)
 {
     for (int e = (int)threadIdx.x; e < (s.tile + 1) * s.rows; e += (int)blockDim.x)
         s.next_k[e] = s.next_q[e] = 0.0f;
-    for (int j = (int)threadIdx.x; j < s.width; j += (int)blockDim.x)
-        s.column[j] = x.column[start + j < x.columns ? start + j : x.columns - 1];
     __syncthreads();
 }
 
-/*
- * Start to copy the rows of tokens from .. from + tile that there are, WORD floats at a time.
- * to: [tile + 1][rows], x: [tokens][dk]
- */
-template <int WORD>
-static __device__ __forceinline__ void gdn_stage_rows(const gdn_stage &s, const gdn_recurrence &job,
-                                                      float *to, const float *x, int from)
+/* Start to copy n words that lie side by side. */
+template <class word> static __device__ __forceinline__ void gdn_stage_copy(word *to, const word *from, int n)
 {
-    const int words = s.rows / WORD, there = job.tokens - from, n = there < s.tile + 1 ? there : s.tile + 1;
-    x += (ptrdiff_t)from * job.dk;
-#pragma unroll(WORD == 4 ? 4 : 1)
-    for (int e = (int)threadIdx.x + (from < 0 ? -from * words : 0); e < n * words; e += (int)blockDim.x) {
-        int i = e % words * WORD;
-        if (i < job.dk)
-            __pipeline_memcpy_async(to + WORD * e, x + (e / words * job.dk + i), WORD * sizeof *to);
-    }
+#pragma unroll 4
+    for (int e = (int)threadIdx.x; e < n; e += (int)blockDim.x)
+        __pipeline_memcpy_async(to + e, from + e, sizeof *to);
 }
 
-/* Start to copy the tile from token t0 on into half `half`. at: the head's first token. */
-static __device__ __forceinline__ void gdn_stage_fetch(const gdn_stage &s, const gdn_recurrence &x, size_t at,
-                                                       int t0, int half)
+/* Start to copy n rows of floats from [n][dk] to [n][rows]. */
+static __device__ __forceinline__ void gdn_stage_rows(const gdn_stage &s, const gdn_recurrence &x, float *to,
+                                                      const float *from, int n)
 {
-    const int words = (int)(sizeof(gdn_factors) / sizeof(double2));
-    const float *k = x.k + at * (size_t)x.dk, *q = x.q + at * (size_t)x.dk;
-    if (x.quads) {
-        gdn_stage_rows<4>(s, x, s.next_k, k, t0);
-        gdn_stage_rows<4>(s, x, s.next_q, q, t0 - 1);
-    } else {
-        gdn_stage_rows<1>(s, x, s.next_k, k, t0);
-        gdn_stage_rows<1>(s, x, s.next_q, q, t0 - 1);
+    if (x.solid) {
+        gdn_stage_copy((float4 *)to, (const float4 *)from, n * s.rows / 4);
+        return;
     }
-    double2 *f = (double2 *)(s.factors + half * (s.tile + 2));
-    const double2 *factors = (const double2 *)(x.factors + at) + (ptrdiff_t)(t0 - 1) * words;
-    const int there = x.tokens - t0, n = there < s.tile ? there : s.tile;
-    const int last = there < s.tile + 1 ? there + 1 : s.tile + 2;
-    for (int e = (int)threadIdx.x + (t0 ? 0 : words); e < last * words; e += (int)blockDim.x)
-        __pipeline_memcpy_async(f + e, factors + e, sizeof *f);
-    const float *v = x.v + (at + (size_t)t0) * (size_t)x.dv;
+#pragma unroll 1
+    for (int e = (int)threadIdx.x; e < n * s.rows; e += (int)blockDim.x)
+        if (e % s.rows < x.dk)
+            __pipeline_memcpy_async(to + e, from + (e / s.rows * x.dk + e % s.rows), sizeof *to);
+}
+
+/*
+ * Start to copy the tile from token t0 on into half `half`, as far as there are tokens. at: the head's first
+ * token; v: [tokens][dv], its column of this thread; every: tokens from one of this thread's to the next.
+ */
+static __device__ __forceinline__ void gdn_stage_fetch(const gdn_stage &s, const gdn_recurrence &x, size_t at,
+                                                       const float *v, int every, int t0, int half)
+{
+    const int words = (int)(sizeof(gdn_factors) / sizeof(double2)), late = t0 == 0; /* no token before t0 */
+    const int there = x.tokens - t0, n = there < s.tile ? there : s.tile, more = there > n ? n + 1 : n;
+    const size_t now = at + (size_t)t0, before = now - 1 + (size_t)late;
+    gdn_stage_copy((double2 *)(s.factors + half * (s.tile + 2) + late), (const double2 *)(x.factors + before),
+                   (more + 1 - late) * words);
+    gdn_stage_rows(s, x, s.next_k, x.k + now * (size_t)x.dk, more);
+    gdn_stage_rows(s, x, s.next_q + late * s.rows, x.q + before * (size_t)x.dk, n + 1 - late);
     float *to = s.v + half * s.tile * s.width;
-#pragma unroll 4
-    for (int e = (int)threadIdx.x; e < n * s.width; e += (int)blockDim.x)
-        __pipeline_memcpy_async(to + e, v + (e / s.width * x.dv + s.column[e % s.width]), sizeof *v);
+    v += (size_t)t0 * (size_t)x.dv;
+    for (int t = (int)threadIdx.x / s.width, i = (int)threadIdx.x; t < n; t += every, i += (int)blockDim.x)
+        __pipeline_memcpy_async(to + i, v + t * x.dv, sizeof *v);
     __pipeline_commit();
 }
 
@@ -328,6 +321,8 @@ static __global__ void __launch_bounds__(GDN_THREADS, BLOCKS) gdn_recurrence_ker
     const int own = group + gdn_sum_of<C>(p), rows = R ? R * A::lanes : x.rows;
     const size_t at = (size_t)head * (size_t)x.tokens, m = (size_t)x.columns;
     const bool writes = p < C && start + own < x.columns;
+    const int fetched = start + tid % width < x.columns ? start + tid % width : x.columns - 1;
+    const float *v0 = x.v + at * (size_t)x.dv + x.column[fetched];
     const gdn_stage s = gdn_stage_at(shared, x.tile, rows, width);
     size_t corner = ((size_t)head * (size_t)rows + (size_t)p) * (size_t)x.stride + (size_t)(start + group);
     size_t to = at * m + (size_t)(start + own) - m; /* where o of the token before goes */
@@ -339,15 +334,15 @@ static __global__ void __launch_bounds__(GDN_THREADS, BLOCKS) gdn_recurrence_ker
     S.step = (size_t)A::lanes * (size_t)x.stride;
     S.rows = rows / A::lanes;
     S.load();
-    gdn_stage_begin(s, x, start);
-    gdn_stage_fetch(s, x, at, 0, 0);
+    gdn_stage_clear(s);
+    gdn_stage_fetch(s, x, at, v0, A::lanes / C, 0, 0);
     for (int t0 = 0, half = 0; t0 < x.tokens; t0 += x.tile, half ^= 1) {
         __pipeline_wait_prior(0);
         __syncthreads();
         gdn_stage_widen<A>(s, half);
         __syncthreads();
         if (t0 + x.tile < x.tokens)
-            gdn_stage_fetch(s, x, at, t0 + x.tile, half ^ 1);
+            gdn_stage_fetch(s, x, at, v0, A::lanes / C, t0 + x.tile, half ^ 1);
         const int n = x.tokens - t0 < x.tile ? x.tokens - t0 : x.tile;
         const double *k = s.k + p, *q = s.q + p;
         const gdn_factors *f = s.factors + half * (x.tile + 2);

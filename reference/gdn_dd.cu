@@ -98,9 +98,9 @@ struct dd {
     }
 };
 
-/* Columns share the joins; few columns need the shortest way from token to token. */
-const gdn_variant variants[] = {{gdn_recurrence_kernel<dd, 4, 8, 2>, 128, dd::lanes, 4, 8},
-                                {gdn_recurrence_kernel<dd, 1, 8, 4>, 128, dd::lanes, 1, 0},
+/* Two columns a thread share the joins; few columns need the shortest way from token to token. */
+const gdn_variant variants[] = {{gdn_recurrence_kernel<dd, 2, 8, 2>, 128, dd::lanes, 2, 3},
+                                {gdn_recurrence_kernel<dd, 1, 8, 2>, 128, dd::lanes, 1, 0},
                                 {gdn_recurrence_kernel<dd, 2, 0, 3>, 0, dd::lanes, 2, 0}};
 
 const gdn_device_code code = {"a double-double engine", 2, variants, gdn_norm_kernel<dd>};

@@ -208,7 +208,7 @@ END_TEST
 START_TEST(drawn_recipes_fast)
 {
     uint64_t seed = 2;
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 80; i++) {
         gdn_recipe r = any_recipe(&seed);
         gdn_problem p = any_problem((gdn_shape){1 + draw(&seed, i % 3 ? 70 : 300), 128, 128},
                                     1 + draw(&seed, 300), 1e7, &seed);

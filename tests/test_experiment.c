@@ -135,7 +135,14 @@ static const bad_case keys_and_words[] = {
     {"base: bf16", "bases: bf16", 12,
      "define/0/bases: unknown key (did you mean 'base'?); allowed: name summary base store_a zero_centred "
      "a_log "
-     "dt_bias norm_weight alpha recipe exp_a beta qk state output input softplus state_rounding"},
+     "dt_bias norm_weight alpha recipe exp_a beta qk state output input product softplus state_rounding "
+     "math"},
+    {"base: bf16", "base: bf16\n    product: tf32", 13,
+     "define/0/product: only chunked recipes have matrix products; bf16 is recurrent"},
+    {"base: bf16", "base: bf16\n    recipe: chunk-bf16\n    product: e4m3", 14,
+     "define/0/product: fp32, tf32 and bf16 products exist, not e4m3"},
+    {"base: bf16", "base: bf16\n    recipe: chunk-bf16\n    state_rounding: stochastic", 14,
+     "define/0/state_rounding: the chunked form rounds its state to nearest"},
     {"seeds: 2", "seeds: 2\nseeds: 3", 4, "seeds: the key is there twice"},
     {"heads: 3", "heads: 3\n    rank: 4\n    heads: 3", 17, "populations/0/heads: the key is there twice"},
     {"      v: v", "      v: v\n      q: w", 26, "populations/1/file/q: the key is there twice"},

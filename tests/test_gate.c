@@ -267,15 +267,15 @@ static double softplus(double x)
 
 /*
  * g of a recipe (exact softplus) against MPFR's, by monotony: x = a + dt_bias carries one rounding (dt_bias
- * rests in bf16 here), exp(A_log) one, softplus one, the product one. u' = u (1 + 2^-20) pays for the double
- * evaluation of the bounds themselves.
+ * rests in bf16 here), exp(A_log) one in its own format, softplus one, the product one. u' = u (1 + 2^-20)
+ * pays for the double evaluation of the bounds themselves.
  */
 static void check_g(const gdn_recipe *recipe, const gates *x, const gates *truth, int h)
 {
     double u = ldexp(1 + 0x1p-20, -gdn_formats[recipe->op].p), sum = x->a[h] + x->dt_bias[h],
-           exact = softplus(sum);
-    double least = truth->g[h] * softplus(sum - u * fabs(sum)) / exact * pow(1 - u, 3);
-    double most = truth->g[h] * softplus(sum + u * fabs(sum)) / exact * pow(1 + u, 3);
+           exact = softplus(sum), rate = ldexp(1 + 0x1p-20, -gdn_formats[recipe->exp_a].p);
+    double least = truth->g[h] * softplus(sum - u * fabs(sum)) / exact * (1 - rate) * pow(1 - u, 2);
+    double most = truth->g[h] * softplus(sum + u * fabs(sum)) / exact * (1 + rate) * pow(1 + u, 2);
     GDN_CHECK(x->g[h] <= least && x->g[h] >= most,
               "%s: A_log %a, a %a, dt_bias %a: g %a, MPFR %a, bounds %a %a", recipe->name, x->decay[h],
               (double)x->a[h], x->dt_bias[h], x->g[h], truth->g[h], least, most);
