@@ -213,11 +213,12 @@ static char *compose(const char *format, ...)
 static char *line_of(const json_t *root, const contents *s)
 {
     char n[64];
+    const char *device = json_string_value(json_object_get(root, "device"));
     snprintf(n, sizeof n, s->n_least < s->n_most ? "n = %.0f to %.0f" : "n = %.0f", s->n_least, s->n_most);
     return compose("gdnprec %s %.12s%s · %s · %s · %s heads x seeds · reference %s",
                    text_of(root, "program", "version"), text_of(root, "program", "commit"),
                    truth_of(root, "program", "dirty") ? "+dirty" : "", text_of(root, "experiment", "name"),
-                   text_of(root, "machine", "cpu"), n, *s->reference ? s->reference : "unknown");
+                   device && *device ? device : text_of(root, "machine", "cpu"), n, *s->reference ? s->reference : "unknown");
 }
 
 static gdn_status provenance(const char *dir, const contents *s, char **out, gdn_error *err)

@@ -78,7 +78,7 @@ H = HEAD + bands * TALL + (bands - 1) * (BELOW + 50) + BELOW + FOOT - 20
 eval begin
 eval foot
 headline = 'Error of the '.(quantity eq 'y' ? 'layer output y' : quantity eq 'o' ? 'output o' : 'state S').\
-    ': what storage costs beside what arithmetic costs, at the largest length'
+    ': storage beside arithmetic, at the largest length'
 remark = 'Median over heads and seeds with its 95 % bootstrap interval; total is the two together. '.\
     'Dotted: u = 2^{−8}, the unit roundoff of bf16.'.\
     (any_zero ? ' Strip “0”: the error is exactly zero.' : '').\
