@@ -776,6 +776,32 @@ START_TEST(bad_experiments)
 }
 END_TEST
 
+/* Where a run may go: a GPU that is not there, profiles that need one, more heads than memory. */
+START_TEST(backends)
+{
+    GDN_CHECK(setenv("CUDA_VISIBLE_DEVICES", "", 1) == 0, "setenv");
+    write_text("tiny.yaml", tiny);
+    answers(WORDS("run", "--backend", "gpu", "tiny.yaml"), 2,
+            "--backend: 'gpu' is not allowed; auto, cpu and cuda are");
+    answers(WORDS("run", "--backend", "cuda", "--quiet", "--results", "c", "tiny.yaml"), 3, "CUDA");
+    answers(WORDS("bench", "--backend", "cuda"), 3, "CUDA");
+    answers(WORDS("bench", "--backend", "auto"), 2, "--backend: 'auto' is not allowed; cpu and cuda are");
+    GDN_CHECK(!exists("c"), "results of nothing");
+    run_ok(WORDS("run", "--backend", "auto", "--quiet", "--seeds", "1", "--results", "a", "tiny.yaml"));
+    write_text("native.yaml", "experiment: native\nquestion: q\nprofiles: [mine]\nlengths: [1]\n"
+                              "define: [{name: mine, base: bf16-io, math: cuda}]\npopulations:\n"
+                              "  - {name: p, heads: 1, a_log: {init: fla}, dt_bias: {init: fla}}\n");
+    answers(WORDS("run", "--backend", "cpu", "--quiet", "--results", "n", "native.yaml"), 2,
+            "native.yaml: profile 'mine' computes with CUDA's own functions and needs --backend cuda");
+    write_text("many.yaml", "experiment: many\nquestion: q\nprofiles: [fp32]\nlengths: [1]\npopulations:\n"
+                            "  - name: p\n    heads: 1000000\n    a_log: {init: fla}\n"
+                            "    dt_bias: {init: fla}\n");
+    answers(WORDS("run", "--quiet", "--results", "m", "many.yaml"), 2,
+            "many.yaml:7: populations/0/heads: 1000000 heads of 128 x 128 with 1 profiles take more than");
+    GDN_CHECK(!exists("n") && !exists("m"), "results of nothing");
+}
+END_TEST
+
 /* stdout goes nowhere: status 3, a sentence; what was computed is there. */
 START_TEST(full_standard_output)
 {
@@ -833,24 +859,11 @@ static void empty_scratch(void)
 
 int main(void)
 {
-    const TTest *const tests[] = {help_and_version,
-                                  wrong_words,
-                                  list_tables,
-                                  gate,
-                                  extreme_gates,
-                                  run_and_resume,
-                                  cells,
-                                  jobs_and_blocks,
-                                  overrides,
-                                  killed_and_resumed,
-                                  interrupted,
-                                  two_at_once,
-                                  bad_results_directory,
-                                  foreign_store,
-                                  bad_tensor_files,
-                                  bad_experiments,
-                                  full_standard_output,
-                                  no_room};
+    const TTest *const tests[] = {
+        help_and_version, wrong_words, list_tables,           gate,          extreme_gates,
+        run_and_resume,   cells,       jobs_and_blocks,       overrides,     killed_and_resumed,
+        interrupted,      two_at_once, bad_results_directory, foreign_store, bad_tensor_files,
+        bad_experiments,  backends,    full_standard_output,  no_room};
     const char *tmp = getenv("TMPDIR"), *given = getenv("GDNPREC");
     snprintf(scratch, sizeof scratch, "%.40s/gdn_cli_XXXXXX", tmp ? tmp : "/tmp");
     if (!realpath(given ? given : "build/gdnprec", program) || !realpath(".", repository) ||
