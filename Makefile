@@ -43,7 +43,7 @@ ROOMS = base kernels reference harness
 # CUDA where nvcc and a GPU are; CUDA=1 builds it elsewhere (a minute or two more), CUDA=0 leaves it out. Device code
 # of each architecture, and PTX for later ones.
 NVCC ?= $(firstword $(wildcard $(shell command -v nvcc 2>/dev/null) /usr/local/cuda/bin/nvcc))
-CUDA ?= $(if $(and $(NVCC),$(shell nvidia-smi -L 2>/dev/null)),1,0)
+CUDA ?= $(if $(and $(NVCC),$(shell nvidia-smi -L >/dev/null 2>&1 && echo 1)),1,0)
 CUDA_ARCHS ?= 80 90
 ifeq ($(CUDA),1)
 CUDA_HOME ?= $(patsubst %/bin/,%,$(dir $(realpath $(NVCC))))
@@ -131,17 +131,23 @@ $(BUILD)/commit.h: FORCE
 	    '$(COMMIT)' '$(DIRTY)' '$(STD) $(CFLAGS)' '$(PREFIX)/share/gdnprec' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
+# Changes when CUDA is switched on or off, or its architectures change: everything is built again then.
+$(BUILD)/cuda.stamp: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CUDA) $(CUDA_ARCHS)' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
 $(BUILD)/harness/provenance.o $(BUILD)/harness/options.o: $(BUILD)/commit.h
 $(BUILD)/harness/provenance.o $(BUILD)/harness/options.o: ALL_CFLAGS += -include $(BUILD)/commit.h
 
 $(BUILD)/gdnprec: $(BUILD)/harness/main.o $(LIBRARY_OBJECTS)
 	$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
 
-$(BUILD)/%.o: %.c Makefile | $(BUILD)/deps.ok
+$(BUILD)/%.o: %.c Makefile $(BUILD)/cuda.stamp | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(BUILD)/%.cu.o: %.cu Makefile | $(BUILD)/deps.ok
+$(BUILD)/%.cu.o: %.cu Makefile $(BUILD)/cuda.stamp | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
 	$(NVCC) $(NVCC_FLAGS) -MMD -MP -c -o $@ $<
 

@@ -7,6 +7,11 @@
 
 static int chosen = 0;
 
+/* Stands for all kernels: does this build hold code for the device? */
+__global__ static void any_kernel(void)
+{
+}
+
 extern "C" gdn_status gdn_cuda_status(int error, const char *call, gdn_error *err)
 {
     if (error == cudaSuccess)
@@ -23,6 +28,14 @@ extern "C" gdn_status gdn_cuda_open(int index, gdn_cuda_info *info, gdn_error *e
     if (index < 0 || index >= count)
         return gdn_fail(err, GDN_BAD_INPUT, "device %d: there are devices 0 to %d", index, count - 1);
     chosen = index;
+    gdn_status entered = gdn_cuda_enter(err);
+    if (entered)
+        return entered;
+    cudaFuncAttributes kernel;
+    e = cudaFuncGetAttributes(&kernel, any_kernel);
+    if (e != cudaSuccess)
+        return gdn_fail(err, GDN_MACHINE, "device %d cannot run this build (make CUDA_ARCHS=... CUDA=1): %s",
+                        index, cudaGetErrorString(e));
     cudaDeviceProp p;
     gdn_status status = gdn_cuda_status(cudaGetDeviceProperties(&p, index), "cudaGetDeviceProperties", err);
     int khz = 0;
@@ -39,7 +52,7 @@ extern "C" gdn_status gdn_cuda_open(int index, gdn_cuda_info *info, gdn_error *e
     info->clock_ghz = khz * 1e-6;
     cudaDriverGetVersion(&info->driver);
     cudaRuntimeGetVersion(&info->runtime);
-    return gdn_cuda_enter(err);
+    return GDN_OK;
 }
 
 extern "C" gdn_status gdn_cuda_enter(gdn_error *err)

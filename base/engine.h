@@ -66,6 +66,7 @@ typedef struct gdn_setup {
     int ncolumns;         /* dv when columns is NULL */
     bool recurrence;      /* false: only g and alpha are wanted */
     uint64_t seed;        /* of stochastic rounding */
+    int head0;            /* of the task's heads the first one here: stochastic rounding draws by head */
     const void *recipe;   /* engines under test: const gdn_recipe * (kernels/recipe.h) */
     int precision;        /* MPFR: significand bits */
     const double *state0; /* [H][dk][dv] initial state, or NULL for zero */

@@ -134,11 +134,17 @@ static gdn_status table(const uint16_t **out, gdn_error *err)
     const size_t bytes = sizeof(uint16_t) << 16;
     gdn_status status = GDN_OK;
     pthread_mutex_lock(&lock);
-    if (!there) {
-        status = gdn_cuda_status(cudaMalloc(&there, bytes), "cudaMalloc of the quantile table", err);
+    if (!there) { /* published only once its bytes are there: other threads have other streams */
+        void *made = NULL;
+        status = gdn_cuda_status(cudaMalloc(&made, bytes), "cudaMalloc of the quantile table", err);
         if (!status)
-            status = gdn_cuda_status(cudaMemcpy(there, gdn_quantile_table(), bytes, cudaMemcpyHostToDevice),
-                                     "cudaMemcpy of the quantile table", err);
+            status = gdn_cuda_to_device(made, gdn_quantile_table(), bytes, err);
+        if (!status)
+            status = gdn_cuda_finish(err);
+        if (status)
+            cudaFree(made);
+        else
+            there = made;
     }
     *out = (const uint16_t *)there;
     pthread_mutex_unlock(&lock);

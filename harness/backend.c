@@ -39,6 +39,10 @@ gdn_status gdn_backend_choose(const char *name, int device, const gdn_backend **
     if (!any && strcmp(name, "cuda") != 0)
         return gdn_fail(err, GDN_BAD_INPUT, "--backend: '%s' is not allowed; auto, cpu and cuda are", name);
     gdn_status status = open_cuda(device, about, size, any ? &ignored : err);
+    if (any && status == GDN_BAD_INPUT) { /* there are GPUs, but not this one */
+        *err = ignored;
+        return status;
+    }
 #ifdef GDN_CUDA
     if (!status)
         *out = &gdn_backend_cuda;

@@ -41,6 +41,7 @@ static gdn_status copy(void *to, const void *from, size_t bytes, gdn_error *err)
 static gdn_status cumulate(const gdn_decays *d, gdn_error *err)
 {
     (void)err;
+#pragma omp parallel for schedule(static) if (d->heads > 1)
     for (size_t h = 0; h < (size_t)d->heads; h++)
         for (size_t t = 0; t < (size_t)d->n; t++) {
             size_t at = h * (size_t)d->n + t;
@@ -94,8 +95,9 @@ static gdn_pair row_of(const gdn_operand *x, size_t head, size_t rows, size_t ro
 
 static void difference(const gdn_difference *d)
 {
-    double room[3][2][GDN_MAX_DIM];
+#pragma omp parallel for schedule(static) if (d->heads > 1)
     for (size_t h = (size_t)d->head; h < (size_t)(d->head + d->heads); h++) {
+        double room[3][2][GDN_MAX_DIM];
         gdn_accumulator *a = d->to + h * GDN_QUANTITIES;
         a->scale = d->scale ? gdn_scale_kept(d->scale[h]) : 0;
         for (size_t row = 0; row < (size_t)d->rows; row++)

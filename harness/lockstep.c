@@ -287,29 +287,12 @@ static gdn_status make_inputs(gdn_lockstep *l, int64_t first, int n, inputs *in,
     return l->backend->inputs(&s->spec, &s->shape, s->seed, first, n, q, k, v, z, a, b, err);
 }
 
-/* Heads from `skip` on of a block. */
-static gdn_block from_head(const gdn_lockstep *l, const gdn_block *in, int skip)
-{
-    size_t n = (size_t)skip * (size_t)in->tokens, dk = (size_t)l->source->shape.dk,
-           dv = (size_t)l->source->shape.dv;
-    return (gdn_block){.first = in->first,
-                       .tokens = in->tokens,
-                       .q = in->q + n * dk,
-                       .k = in->k + n * dk,
-                       .v = in->v + n * dv,
-                       .z = in->z ? in->z + n * dv : NULL,
-                       .a = in->a ? in->a + n : NULL,
-                       .g = in->g ? in->g + n : NULL,
-                       .b = in->b ? in->b + n : NULL,
-                       .beta = in->beta ? in->beta + n : NULL};
-}
-
 /* A level that runs here: the mean of o^2 is fetched from the base, its outputs are brought over. */
 static gdn_status advance_visiting(gdn_lockstep *l, const gdn_set *set, gdn_level *level, const inputs *in,
                                    gdn_error *err)
 {
     const gdn_trace *base = &set->level[GDN_BASE].trace;
-    gdn_block block = from_head(l, &in->here, level->head - in->head);
+    gdn_block block = gdn_block_from(&in->here, l->source->shape, level->head - in->head);
     gdn_outputs out = outputs_of(&level->local);
     size_t at = (size_t)level->head * (size_t)block.tokens,
            bytes = (size_t)level->heads * (size_t)block.tokens * sizeof(double);
@@ -322,7 +305,7 @@ static gdn_status advance_visiting(gdn_lockstep *l, const gdn_set *set, gdn_leve
             status = l->backend->get(out.ms_lo, base->ms_lo + at, bytes, err);
     }
     if (!status)
-        status = level->engine->advance(level->self, &block, &out, err);
+        status = gdn_team_advance(&level->team, &block, &out, err);
     if (!status)
         status =
             bring(l, &level->local, &level->trace, false, level->heads, level->ncolumns, block.tokens, err);
@@ -342,27 +325,30 @@ static gdn_status advance_level(gdn_lockstep *l, gdn_set *set, int i, const inpu
     if (level->visiting) {
         status = advance_visiting(l, set, level, in, err);
     } else {
-        gdn_block block = from_head(l, &in->there, level->head);
+        gdn_block block = gdn_block_from(&in->there, l->source->shape, level->head);
         gdn_outputs out = outputs_of(&level->trace);
         size_t at = (size_t)level->head * (size_t)block.tokens;
         if (i > GDN_BASE) { /* a sample of columns takes the mean of o^2 from the base */
             out.ms = base->ms ? base->ms + at : NULL;
             out.ms_lo = base->ms_lo ? base->ms_lo + at : NULL;
         }
-        status = level->engine->advance(level->self, &block, &out, err);
+        status = gdn_team_advance(&level->team, &block, &out, err);
     }
     *seconds = gdn_seconds_since(&start);
     return status;
 }
 
-/* All levels of a set; with a core to spare the witness runs beside the others, unless it needs the base's
- * mean. */
+/*
+ * All levels of a set; where one head leaves a thread idle the witness runs beside the others, unless it
+ * needs the base's mean.
+ */
 static gdn_status advance_levels(gdn_lockstep *l, gdn_set *set, const inputs *in, gdn_error *err)
 {
     gdn_status status[GDN_LEVELS] = {GDN_OK};
     gdn_error own[GDN_LEVELS] = {{""}};
     double seconds[GDN_LEVELS] = {0};
-    bool beside = l->spare && set->level[GDN_WITNESS].engine && !l->wanted[GDN_Q_Y];
+    bool beside = l->backend == &gdn_backend_cpu && l->threads > 1 && l->source->shape.heads == 1 &&
+                  set->level[GDN_WITNESS].engine && !l->wanted[GDN_Q_Y];
 #pragma omp parallel for num_threads(2) schedule(static, 1) if (beside)
     for (int part = 0; part < 2; part++)
         for (int i = part ? GDN_WITNESS : GDN_BASE; i < (part ? GDN_LEVELS : GDN_WITNESS); i++)
@@ -414,7 +400,7 @@ static gdn_status advance_subject(gdn_lockstep *l, int p, const inputs *in, gdn_
     gdn_outputs out = outputs_of(to);
     int H = l->source->shape.heads, n = in->there.tokens;
     l->trace.product = l->products + (size_t)p * (size_t)H;
-    gdn_status status = s->engine->advance(s->self, s->visiting ? &in->here : &in->there, &out, err);
+    gdn_status status = gdn_team_advance(&s->team, s->visiting ? &in->here : &in->there, &out, err);
     if (!status && s->visiting)
         status = bring(l, &l->local, &l->trace, false, H, l->source->shape.dv, n, err);
     if (!status && gdn_subject_has(s, GDN_Q_DECAY) && l->wanted[GDN_Q_DECAY]) {
@@ -428,12 +414,11 @@ static gdn_status advance_subject(gdn_lockstep *l, int p, const inputs *in, gdn_
 }
 
 /* The state of an engine, brought over where it runs here. */
-static gdn_status read_state(gdn_lockstep *l, const gdn_engine *engine, void *self, bool visiting,
-                             const gdn_trace *local, const gdn_trace *there, int heads, int columns,
-                             gdn_error *err)
+static gdn_status read_state(gdn_lockstep *l, const gdn_team *team, bool visiting, const gdn_trace *local,
+                             const gdn_trace *there, int heads, int columns, gdn_error *err)
 {
     const gdn_trace *to = visiting ? local : there;
-    gdn_status status = engine->read_state(self, to->state, to->state_lo, err);
+    gdn_status status = gdn_team_read_state(team, to->state, to->state_lo, err);
     return !status && visiting ? bring(l, local, there, true, heads, columns, 0, err) : status;
 }
 
@@ -444,8 +429,8 @@ static gdn_status compare_states(gdn_lockstep *l, int64_t position, int slot, gd
         for (int i = 0; i < GDN_LEVELS && !status; i++) {
             gdn_level *level = &l->set[s].level[i];
             if (level->engine)
-                status = read_state(l, level->engine, level->self, level->visiting, &level->local,
-                                    &level->trace, level->heads, level->ncolumns, err);
+                status = read_state(l, &level->team, level->visiting, &level->local, &level->trace,
+                                    level->heads, level->ncolumns, err);
         }
         if (!status) {
             compare_set(l, s, GDN_Q_STATE, 0);
@@ -456,7 +441,7 @@ static gdn_status compare_states(gdn_lockstep *l, int64_t position, int slot, gd
         const gdn_subject *s = &l->subject[p];
         if (!gdn_subject_has(s, GDN_Q_STATE) || (s->recorded && position != s->recorded->tokens))
             continue;
-        status = read_state(l, s->engine, s->self, s->visiting, &l->local, &l->trace, l->source->shape.heads,
+        status = read_state(l, &s->team, s->visiting, &l->local, &l->trace, l->source->shape.heads,
                             l->source->shape.dv, err);
         if (!status) {
             compare_subject(l, p, GDN_Q_STATE, 0);

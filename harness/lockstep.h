@@ -8,6 +8,7 @@
 #include "harness/plan.h"
 #include "harness/source.h"
 #include "harness/task.h"
+#include "harness/team.h"
 #include "reference/certify.h"
 
 /*
@@ -23,7 +24,7 @@ typedef struct gdn_trace {
 /* One engine of a reference: some columns of some heads of the batch. */
 typedef struct gdn_level {
     const gdn_engine *engine; /* NULL: this level does not run */
-    void *self;
+    gdn_team team;
     gdn_trace trace;
     bool visiting;      /* runs in this process though the backend is elsewhere: */
     gdn_trace local;    /* its outputs before they are brought over */
@@ -45,7 +46,7 @@ typedef struct gdn_subject {
     gdn_profile own;            /* with the recipe that the engine points to */
     const gdn_recorded *recorded;
     const gdn_engine *engine;
-    void *self;
+    gdn_team team;
     bool visiting; /* as in gdn_level */
     int set;       /* the parameters it runs on */
 } gdn_subject;
@@ -76,7 +77,7 @@ typedef struct gdn_lockstep {
     bool reported[GDN_QUANTITIES]; /* asked for */
     bool wanted[GDN_QUANTITIES];   /* accumulated: also what the uncertainty of another rests on */
     bool recurrence;
-    bool spare; /* a core is free for the witness */
+    int threads; /* that may work on this task */
     const gdn_ladder *ladder;
     int *checked, *witnessed; /* [nchecked], [nwitnessed] value columns that these levels run */
     int *witness_index;       /* [nwitnessed] where the witnessed columns stand among the checked */

@@ -176,6 +176,12 @@ static const gdn_engine *engine_on(gdn_lockstep *l, const gdn_engine *engine, bo
     return twin ? twin : engine;
 }
 
+/* In how many parts an engine runs: one on a GPU, which shares out heads itself. */
+static int parts_of(const gdn_lockstep *l, bool visiting)
+{
+    return l->backend == &gdn_backend_cpu && !visiting ? l->threads : 1;
+}
+
 /* The engines of one set; the witness watches the true set only, over one head unless the run is short. */
 static gdn_status open_levels(gdn_lockstep *l, int s, gdn_error *err)
 {
@@ -212,7 +218,7 @@ static gdn_status open_levels(gdn_lockstep *l, int s, gdn_error *err)
             setup.params.decay += level->head;
             setup.params.dt_bias += level->head;
         }
-        status = level->engine->open(&level->self, &setup, err);
+        status = gdn_team_open(&level->team, level->engine, &setup, parts_of(l, level->visiting), err);
         if (!status)
             status =
                 trace_open(l, l->backend, &level->trace, level->heads, level->ncolumns, engine->pairs, err);
@@ -246,7 +252,8 @@ static gdn_status open_engines(gdn_lockstep *l, gdn_error *err)
                                sub->recorded ? (const void *)sub->recorded : (const void *)&sub->own.recipe};
         if (!s->has_parameters && sub->profile)
             setup.params.alpha = sub->profile->alpha;
-        status = sub->engine->open(&sub->self, &setup, err);
+        status = gdn_team_open(&sub->team, sub->engine, &setup,
+                               sub->recorded ? 1 : parts_of(l, sub->visiting), err);
     }
     if (!status && visitors)
         status = trace_open(l, &gdn_backend_cpu, &l->local, s->shape.heads, s->shape.dv, false, err);
@@ -302,7 +309,7 @@ gdn_status gdn_lockstep_open(const gdn_task *task, gdn_lockstep **out, gdn_error
         return gdn_no_memory(err, "a task");
     l->e = task->experiment;
     l->backend = task->backend;
-    l->spare = task->spare;
+    l->threads = task->threads;
     l->ladder = &gdn_ladders[l->e->ladder];
     gdn_status status = gdn_source_open(l->e, task->population, task->seed, task->block, &l->source, err);
     if (!status)
@@ -331,14 +338,12 @@ void gdn_lockstep_close(gdn_lockstep *l)
         return;
     const gdn_backend *b = l->backend;
     for (int p = 0; p < l->subjects; p++)
-        if (l->subject[p].self)
-            l->subject[p].engine->close(l->subject[p].self);
+        gdn_team_close(&l->subject[p].team);
     for (int i = 0; l->set && l->set[i].decay; i++) {
         gdn_set *s = &l->set[i];
         for (int x = 0; x < GDN_LEVELS; x++) {
             gdn_level *level = &s->level[x];
-            if (level->engine)
-                level->engine->close(level->self);
+            gdn_team_close(&level->team);
             trace_close(b, &level->trace);
             trace_close(&gdn_backend_cpu, &level->local);
             b->release(level->trace.product);

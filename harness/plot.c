@@ -218,7 +218,8 @@ static char *line_of(const json_t *root, const contents *s)
     return compose("gdnprec %s %.12s%s · %s · %s · %s heads x seeds · reference %s",
                    text_of(root, "program", "version"), text_of(root, "program", "commit"),
                    truth_of(root, "program", "dirty") ? "+dirty" : "", text_of(root, "experiment", "name"),
-                   device && *device ? device : text_of(root, "machine", "cpu"), n, *s->reference ? s->reference : "unknown");
+                   device && *device ? device : text_of(root, "machine", "cpu"), n,
+                   *s->reference ? s->reference : "unknown");
 }
 
 static gdn_status provenance(const char *dir, const contents *s, char **out, gdn_error *err)

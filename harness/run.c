@@ -82,6 +82,7 @@ static void run_one(pool *p, const gdn_task *task)
     ticket t = {p, task->cost};
     struct timespec start;
     clock_gettime(CLOCK_MONOTONIC, &start);
+    omp_set_num_threads(task->threads); /* of the parallel regions that this thread opens */
     gdn_status status = task->backend->enter(&err);
     rows = (gdn_rows){0};
     if (!status)
@@ -148,12 +149,14 @@ static gdn_status override(gdn_experiment *e, const gdn_run_options *o, gdn_erro
  * Make tasks fit the device: shorter blocks first, then fewer at a time. Returns how many run at once. A task
  * that does not fit alone is tried all the same, and its failure says so.
  */
-static int plan_memory(gdn_task *tasks, int count, const gdn_backend *backend, bool fixed, int jobs)
+static int plan_memory(gdn_task *tasks, const int *todo, int n, const gdn_backend *backend, bool fixed,
+                       int jobs)
 {
     const double room = 0.85 * (double)backend->memory();
     double largest = 0;
-    for (int i = 0; i < count; i++) {
-        gdn_task *t = &tasks[i];
+    jobs = n && n < jobs ? n : jobs;
+    for (int i = 0; i < n; i++) {
+        gdn_task *t = &tasks[todo[i]];
         while (!fixed && t->block > GDN_BLOCK_LEAST && gdn_task_bytes(t) * jobs > room)
             t->block /= 2;
         double bytes = gdn_task_bytes(t);
@@ -276,11 +279,12 @@ gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r
         for (int i = 0; i < count; i++) {
             tasks[i].cost /= 1e6;
             tasks[i].block = o->block ? o->block : backend->block;
-            tasks[i].spare = p.n < jobs;
+            tasks[i].threads = p.n < jobs && p.n ? (jobs + p.n - 1) / p.n : 1;
         }
         if (backend->memory)
-            jobs = plan_memory(tasks, count, backend, o->block > 0, jobs);
+            jobs = plan_memory(tasks, todo, p.n, backend, o->block > 0, jobs);
         status = run_all(&p, jobs);
+        omp_set_num_threads(o->jobs);
         if (interrupted)
             status = gdn_fail(err, GDN_MACHINE,
                               "%s: interrupted; finished tasks are kept, run again to resume", r->name);

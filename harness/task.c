@@ -394,12 +394,18 @@ double gdn_task_bytes(const gdn_task *task)
     const gdn_experiment *e = task->experiment;
     const gdn_population *p = &e->file->populations[task->population];
     double profiles = p->profiles ? p->profiles_count : e->file->profiles_count, sets = 1 + profiles;
-    double heads = p->heads, dk = e->file->dk, dv = e->file->dv, checked = e->check_columns;
+    double heads = task->shape.heads, dk = task->shape.dk, dv = task->shape.dv, checked = e->check_columns;
     double row = 8 * (2 * dv + 8), check_row = 16 * (2 * checked + 8), input = 4 * (2 * dk + 2 * dv + 4);
     double states = 8 * dk * (sets * (2 * dv + 4 * checked) + profiles * dv);
     double scratch = (2 * sets + profiles) * 8 * (dk + dv);
     double sums = (sets + profiles) * 4 * GDN_QUANTITIES * (double)sizeof(gdn_accumulator);
-    return heads * (states + sums + task->block * (input + sets * (row + check_row) + row + scratch));
+    double chunked = 0; /* what kernels/chunked.cu takes for the chunks in flight, at most */
+    for (unsigned i = 0; i < (unsigned)profiles; i++) {
+        int at = gdn_experiment_profile(e, p->profiles ? p->profiles[i] : e->file->profiles[i]);
+        chunked += e->profiles[at].recipe.algorithm == GDN_CHUNKED ? 512 << 20 : 0;
+    }
+    return heads * (states + sums + task->block * (input + sets * (row + check_row) + row + scratch)) +
+           chunked;
 }
 
 /* Can the backend run all profiles of the population, and this machine hold it? */
@@ -439,6 +445,7 @@ static gdn_status identify(gdn_task *task, gdn_error *err)
     gdn_status status = gdn_source_open(e, task->population, task->seed, 1, &s, err);
     if (status)
         return status;
+    task->shape = s->shape;
     XXH3_state_t *hash = XXH3_createState();
     if (!hash) {
         gdn_source_close(s);
@@ -501,7 +508,8 @@ gdn_status gdn_tasks_make(const gdn_experiment *e, const gdn_backend *backend, g
                             .population = (int)i,
                             .seed = (uint64_t)seed,
                             .backend = backend,
-                            .block = GDN_BLOCK};
+                            .block = GDN_BLOCK,
+                            .threads = 1};
             status = runnable(t, err);
             if (!status)
                 status = identify(t, err);

@@ -25,7 +25,8 @@ typedef struct gdn_task {
     uint64_t seed;
     const struct gdn_backend *backend; /* where it runs */
     int block;                         /* tokens advanced at a time; changes no result */
-    bool spare;  /* fewer tasks than threads: a second one may help this task; changes no result */
+    int threads; /* that may share the task's heads: more than one where tasks are few; changes no result */
+    gdn_shape shape;
     char id[17]; /* hash of all that determines its rows */
     double cost; /* head-tokens times engines, for progress */
 } gdn_task;

@@ -155,7 +155,7 @@ static gdn_status engine_advance(void *self, const gdn_block *in, const gdn_outp
                 .o = out->o ? out->o + at * dv : NULL,
                 .y = out->y ? out->y + at * dv : NULL,
                 .seed = e->s.seed,
-                .head = (uint32_t)h,
+                .head = (uint32_t)(e->s.head0 + h),
                 .first = in->first + t,
             });
         }

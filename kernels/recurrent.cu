@@ -127,6 +127,8 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
     *self = NULL;
     if (setup->columns)
         return gdn_fail(err, GDN_BAD_INPUT, "the recurrent engine runs all value columns, not a sample");
+    if (setup->head0)
+        return gdn_fail(err, GDN_BAD_INPUT, "on a GPU an engine runs all heads of a task");
     engine *e = (engine *)gdn_calloc(1, sizeof *e);
     if (!e)
         return gdn_no_memory(err, "a recurrent engine");

@@ -300,6 +300,17 @@ static bool lags(const gdn_fixed_column *c, int i)
     return c->own[i] != c->exponent;
 }
 
+/* The top digits of the elements that stand under E, or-ed together without their signs. */
+static uint64_t tops_of(const gdn_fixed *f, const gdn_fixed_column *c)
+{
+    uint64_t tops = 0;
+    for (int i = 0; i < f->dk; i++) {
+        int64_t d = element(f, c, i)[f->digits - 1];
+        tops |= lags(c, i) ? 0 : (uint64_t)(d ^ (d >> 63));
+    }
+    return tops;
+}
+
 void gdn_fixed_zero(const gdn_fixed *f, gdn_fixed_column *c)
 {
     memset(c->digit, 0, (size_t)f->dk * (size_t)f->digits * sizeof *c->digit);
@@ -412,7 +423,7 @@ void gdn_fixed_add(const gdn_fixed *f, gdn_fixed_column *c, const gdn_fixed_row 
         digits(&x, c->exponent - row->exponent - b * row->stride - last, digit, f->digits);
         tops = update_any(f, c->digit, row->band[b], digit);
     }
-    c->top = bit_length(tops);
+    c->top = bit_length(c->lagging ? tops_of(f, c) : tops);
 }
 
 /* ---- life ---- */

@@ -49,7 +49,7 @@ typedef struct gdn_fixed_column {
     int64_t *digit;      /* [dk][digits], least significant first */
     mpfr_exp_t *own;     /* [dk]: E, but for elements that lag */
     mpfr_exp_t exponent; /* E */
-    int top;             /* bits of the largest top digit */
+    int top;             /* bits of the largest top digit among those under E */
     int lagging;         /* how many elements lag */
     bool nan;            /* a number that is none has entered; for ever */
 } gdn_fixed_column;

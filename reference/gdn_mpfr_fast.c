@@ -169,6 +169,7 @@ static gdn_status engine_read_state(void *self, double *hi, double *lo, gdn_erro
     size_t m = (size_t)f->layer.s.ncolumns, dk = (size_t)f->layer.s.shape.dk;
     mpfr_t *t = f->layer.t.x;
     (void)err;
+    gdn_mpfr_range(); /* of this thread, which need not be the one that advanced */
     for (size_t h = 0; h < (size_t)f->layer.s.shape.heads; h++)
         for (size_t j = 0; j < m; j++)
             for (size_t i = 0; i < dk; i++) {

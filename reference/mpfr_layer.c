@@ -430,6 +430,7 @@ gdn_status gdn_mpfr_layer_read_state(void *self, double *hi, double *lo, gdn_err
     (void)err;
     gdn_mpfr_layer *e = self;
     size_t dk = (size_t)e->s.shape.dk, m = (size_t)e->s.ncolumns;
+    gdn_mpfr_range(); /* of this thread, which need not be the one that advanced */
     for (size_t h = 0; h < (size_t)e->s.shape.heads; h++)
         for (size_t j = 0; j < m; j++)
             for (size_t i = 0; i < dk; i++)

@@ -543,6 +543,18 @@ START_TEST(jobs_and_blocks)
     as_whole("seven");
     run_ok(WORDS("run", "--quiet", "--jobs", "2", "--isa", "scalar", "--results", "scalar", "tiny.yaml"));
     as_whole("scalar");
+    /* one task of five heads over one thread and over three */
+    write_text("heads.yaml", "experiment: heads\nquestion: q\ndk: 16\ndv: 16\nlengths: [40]\n"
+                             "profiles: [fp32, all-bf16, bf16-state-sr]\npopulations:\n"
+                             "  - {name: p, heads: 5, a_log: {uniform: [-8, 2.8]}, dt_bias: {init: fla}}\n");
+    size_t n, m;
+    run_ok(WORDS("run", "--quiet", "--jobs", "1", "--results", "one", "heads.yaml"));
+    run_ok(WORDS("run", "--quiet", "--jobs", "3", "--results", "three", "heads.yaml"));
+    char *one = bytes_of(path_of("one/heads/cells.csv"), &n),
+         *three = bytes_of(path_of("three/heads/cells.csv"), &m);
+    GDN_CHECK(n == m && memcmp(one, three, n) == 0, "rows depend on the threads that share a task");
+    free(one);
+    free(three);
 }
 END_TEST
 

@@ -665,6 +665,30 @@ START_TEST(fixed_point)
 }
 END_TEST
 
+/* What a huge update left lagging must not hold the exponent up once that update is erased. */
+START_TEST(erased_beside_a_lagging_element)
+{
+    static const struct {
+        int axis;
+        double u;
+    } steps[] = {{0, 1},       {1, 0x1p100}, {1, -0x1p100}, {1, 0x1.5555555555555p-40},
+                 {0, 0x1p-30}, {1, -0x1p-41}};
+    shadow s;
+    shadow_open(&s, 2, 113);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        s.row[0] = steps[i].axis == 0 ? 1.0f : 0.0f;
+        s.row[1] = steps[i].axis == 1 ? 1.0f : 0.0f;
+        gdn_fixed_set_row(&s.f, s.f.row, s.row);
+        mpfr_set_d(s.u, steps[i].u, MPFR_RNDN);
+        shadow_add(&s);
+    }
+    gdn_fixed_get(&s.f, s.f.column, 1, s.t);
+    double got = mpfr_get_d(s.t, MPFR_RNDN), want = 0x1.5555555555555p-40 - 0x1p-41;
+    GDN_CHECK(got == want, "%a, not %a", got, want);
+    shadow_close(&s);
+}
+END_TEST
+
 GDN_TEST_MAIN("mpfr_fast", all_keys, precisions, row_spreads, extreme_rows, zero_vectors, gates, repeated_key,
               erasing, needle, poisoning, poisoned_state0, out_of_range, initial_state, read_in_the_middle,
-              blocks_and_threads, sampled_columns, fixed_point)
+              blocks_and_threads, sampled_columns, fixed_point, erased_beside_a_lagging_element)
