@@ -10,91 +10,12 @@
 #include "base/cuda.h"
 #include "base/inputs.h"
 #include "kernels/recurrent.h"
-#include "tests/gdn_test.h"
-
-/* ---- the CUDA engine on host memory ---- */
-
-typedef struct over {
-    void *self;
-    gdn_shape shape;
-} over;
+#include "tests/gpu_test.h"
 
 static void must(gdn_status status, const gdn_error *err)
 {
     GDN_CHECK(status == GDN_OK, "%s", err->text);
 }
-
-/* A copy of n x size host bytes on the device; NULL stays NULL. */
-static void *there(const void *x, size_t n, size_t size)
-{
-    gdn_error err = {""};
-    void *p = NULL;
-    if (x)
-        must(gdn_cuda_copy_of(&p, x, n, size, "a test", &err), &err);
-    return p;
-}
-
-/* n x size bytes back, and the device memory freed. */
-static void back(void *to, void *from, size_t n, size_t size)
-{
-    gdn_error err = {""};
-    if (from && to)
-        must(gdn_cuda_to_host(to, from, n * size, &err), &err);
-    gdn_cuda_free(from);
-}
-
-static gdn_status over_open(void **self, const gdn_setup *setup, gdn_error *err)
-{
-    over *o = gdn_test_alloc(1, sizeof *o);
-    o->shape = setup->shape;
-    *self = o;
-    return gdn_recurrent_cuda_engine.open(&o->self, setup, err);
-}
-
-/* The outputs that the engine leaves alone, lo halves and ms, stay on the host. */
-static gdn_status over_advance(void *self, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
-{
-    const over *o = self;
-    size_t n = (size_t)o->shape.heads * (size_t)in->tokens, dk = (size_t)o->shape.dk,
-           dv = (size_t)o->shape.dv;
-    const float *host[] = {in->q, in->k, in->v, in->z, in->a, in->g, in->b, in->beta};
-    const size_t lengths[] = {n * dk, n * dk, n * dv, n * dv, n, n, n, n};
-    double *results[] = {out->g, out->alpha, out->o, out->y};
-    void *x[8], *y[4];
-    for (int i = 0; i < 8; i++)
-        x[i] = there(host[i], lengths[i], sizeof(float));
-    for (int i = 0; i < 4; i++)
-        y[i] = there(results[i], i < 2 ? n : n * dv, sizeof(double));
-    gdn_block block = {in->first, in->tokens, x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]};
-    gdn_outputs outputs = {.g = y[0], .alpha = y[1], .o = y[2], .y = y[3]};
-    gdn_status status = gdn_recurrent_cuda_engine.advance(o->self, &block, &outputs, err);
-    for (int i = 0; i < 4; i++)
-        back(results[i], y[i], i < 2 ? n : n * dv, sizeof(double));
-    for (int i = 0; i < 8; i++)
-        gdn_cuda_free(x[i]);
-    return status;
-}
-
-static gdn_status over_read_state(void *self, double *hi, double *lo, gdn_error *err)
-{
-    const over *o = self;
-    size_t n = (size_t)o->shape.heads * (size_t)o->shape.dk * (size_t)o->shape.dv;
-    void *x = there(hi, n, sizeof *hi);
-    (void)lo;
-    gdn_status status = gdn_recurrent_cuda_engine.read_state(o->self, x, NULL, err);
-    back(hi, x, n, sizeof *hi);
-    return status;
-}
-
-static void over_close(void *self)
-{
-    over *o = self;
-    gdn_recurrent_cuda_engine.close(o->self);
-    free(o);
-}
-
-static const gdn_engine gpu = {"recurrent on the GPU", "",        false, over_open, over_advance,
-                               over_read_state,        over_close};
 
 /* ---- comparing ---- */
 
@@ -106,7 +27,7 @@ static void compare(const gdn_problem *p, const gdn_recipe *r, const int *length
              "%s: recipe %s (op %d, beta %d, qk %d, state %d %s, output %d, input %d), %d heads, %d tokens",
              what, r->name, r->op, r->beta, r->qk, r->state, gdn_rounding_names[r->state_rounding], r->output,
              r->input, p->shape.heads, p->tokens);
-    gdn_result x = gdn_problem_run(p, &gpu, r, lengths, n);
+    gdn_result x = gdn_problem_run(p, &gdn_over, r, lengths, n);
     gdn_result want = gdn_problem_run(p, &gdn_recurrent_engine, r, lengths, n);
     gdn_check_results(p, &x, &want, where);
     gdn_result_free(&x);
@@ -312,11 +233,11 @@ START_TEST(parts_of_the_outputs)
         gdn_error err = {""};
         void *self = NULL;
         setup.recurrence = i > 0;
-        must(gpu.open(&self, &setup, &err), &err);
-        must(gpu.advance(self, &in, &some[i], &err), &err);
+        must(gdn_over.open(&self, &setup, &err), &err);
+        must(gdn_over.advance(self, &in, &some[i], &err), &err);
         if (i > 0)
-            must(gpu.read_state(self, x.state, NULL, &err), &err);
-        gpu.close(self);
+            must(gdn_over.read_state(self, x.state, NULL, &err), &err);
+        gdn_over.close(self);
     }
     gdn_check_results(&p, &x, &want, "parts of the outputs");
     gdn_result_free(&x);
@@ -362,14 +283,15 @@ START_TEST(bench_arrays)
         gdn_error err = {""};
         bool bf16 = i % 2;
         size_t size = bf16 ? sizeof *half : sizeof *got;
-        void *x[3], *a = there(alpha, rows, sizeof *alpha), *b = there(p.beta, rows, sizeof *p.beta), *o, *s;
+        void *x[3], *a = gdn_there(alpha, rows, sizeof *alpha), *b = gdn_there(p.beta, rows, sizeof *p.beta),
+                    *o, *s;
         for (int j = 0; j < 3; j++)
-            x[j] = there(bf16 ? (const void *)(half + (size_t)j * values) : host[j], values, size);
+            x[j] = gdn_there(bf16 ? (const void *)(half + (size_t)j * values) : host[j], values, size);
         must(gdn_cuda_calloc(&o, values, size, "o", &err), &err);
         must(gdn_cuda_calloc(&s, H * D * D, sizeof(float), "a state", &err), &err);
         gdn_recurrent_bench bench = {bf16, H, T, D, 4 >> i / 2, x[0], x[1], x[2], a, b, o, s};
         must(gdn_recurrent_cuda_bench_launch(&bench, &err), &err);
-        back(got, o, values, size);
+        gdn_back(got, o, values, size);
         for (size_t j = 0; j < values; j++) {
             double y = bf16 ? gdn_bf16_to_float(((uint16_t *)got)[j]) : got[j];
             double w = bf16 ? gdn_round(&gdn_formats[GDN_BF16], want.o[j]) : want.o[j];
@@ -415,7 +337,7 @@ START_TEST(native_mathematics)
         for (int math = GDN_MATH_CUDA; math < GDN_MATHS; math++) {
             recipe.math = (gdn_math)math;
             recipe.softplus = (gdn_softplus_variant)variant;
-            gdn_result x = gdn_problem_run(&p, &gpu, &recipe, &whole, 1);
+            gdn_result x = gdn_problem_run(&p, &gdn_over, &recipe, &whole, 1);
             double off[] = {distance(x.g, want.g, rows), distance(x.o, want.o, values),
                             distance(x.y, want.y, values), distance(x.state, want.state, state)};
             for (int i = 0; i < 4; i++)
@@ -435,6 +357,7 @@ END_TEST
 
 int main(void)
 {
+    gdn_gpu_engine = &gdn_recurrent_cuda_engine;
     gdn_error err = {""};
     gdn_cuda_info info;
     if (gdn_inputs_init(&err) || gdn_cuda_open(0, &info, &err)) {
