@@ -26,6 +26,8 @@ typedef struct gdn_params {
     const double *decay;       /* [H] */
     const double *dt_bias;     /* [H] */
     const double *norm_weight; /* [dv], effective: multiplies the normalised output; shared by the heads */
+    int beta_shift;            /* beta = 2^shift sigmoid(b), or 2^shift times the beta given: 0, or 1 where
+                                  negative eigenvalues are allowed */
     gdn_format_id
         alpha; /* format in which alpha = exp(g) rests between gate and recurrence; GDN_FP64: not rounded */
 } gdn_params;
@@ -58,6 +60,13 @@ typedef struct gdn_outputs {
                            read by one that runs a sample and is asked for y */
 } gdn_outputs;
 
+/* Operations on numbers that an engine has done: claim D1. A fused multiply-add is two. */
+typedef struct gdn_counts {
+    double products;  /* in matrix or vector products, decay and outer products included */
+    double pointwise; /* in norms, gates and masks */
+    double functions; /* exp, log, sqrt, division: each counted once */
+} gdn_counts;
+
 /* What to open an engine on. Everything pointed to must outlive the engine. */
 typedef struct gdn_setup {
     gdn_shape shape;
@@ -70,6 +79,7 @@ typedef struct gdn_setup {
     const void *recipe;   /* engines under test: const gdn_recipe * (kernels/recipe.h) */
     int precision;        /* MPFR: significand bits */
     const double *state0; /* [H][dk][dv] initial state, or NULL for zero */
+    gdn_counts *counts;   /* engines under test on the CPU add to it; NULL: not wanted */
 } gdn_setup;
 
 typedef struct gdn_engine {

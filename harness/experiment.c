@@ -50,6 +50,11 @@ static const cyaml_strval_t softplus_table[] = {
 static const cyaml_strval_t rounding_table[] = {{"nearest", GDN_NEAREST}, {"stochastic", GDN_STOCHASTIC}};
 static const cyaml_strval_t math_table[] = {
     {"portable", GDN_MATH_PORTABLE}, {"cuda", GDN_MATH_CUDA}, {"approx", GDN_MATH_APPROX}};
+static const cyaml_strval_t l2norm_table[] = {{"sum-eps", GDN_L2_SUM_EPS},
+                                              {"max-eps", GDN_L2_MAX_EPS},
+                                              {"mean-eps", GDN_L2_MEAN_EPS},
+                                              {"none", GDN_L2_NONE}};
+static const cyaml_strval_t carrier_table[] = {{"g", GDN_CARRIER_G}, {"alpha-log2", GDN_CARRIER_ALPHA}};
 static const cyaml_strval_t bool_table[] = {{"false", false}, {"true", true}};
 static const cyaml_strval_t rung_table[] = {{"fp64", GDN_LADDER_FP64}, {"mpfr", GDN_LADDER_MPFR}};
 static const cyaml_strval_t format_table[] = {{"fp32", GDN_FP32}, {"tf32", GDN_TF32}, {"fp16", GDN_FP16},
@@ -85,6 +90,7 @@ static const cyaml_schema_field_t file_fields[] = {
     STRINGS("dt_bias", gdn_file_spec, dt_bias),
     STRINGS("norm_weight", gdn_file_spec, norm_weight),
     STRINGS("z", gdn_file_spec, z),
+    STRINGS("initial_state", gdn_file_spec, initial_state),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t recorded_fields[] = {
@@ -109,6 +115,10 @@ static const cyaml_schema_field_t population_fields[] = {
     NUMBER_PTR("a_scale", gdn_population, a_scale),
     NUMBER_PTR("b_mean", gdn_population, b_mean),
     NUMBER_PTR("b_scale", gdn_population, b_scale),
+    NUMBER("group", gdn_population, group),
+    NUMBER("beta_factor", gdn_population, beta_factor),
+    NUMBER("initial_scale", gdn_population, initial_scale),
+    LIST("sequences", OPTIONAL, gdn_population, sequences, &number),
     MAPPING("a_log", gdn_population, a_log, draw_fields),
     MAPPING("dt_bias", gdn_population, dt_bias, draw_fields),
     MAPPING("norm_weight", gdn_population, norm_weight, draw_fields),
@@ -137,6 +147,13 @@ static const cyaml_schema_field_t define_fields[] = {
     STRINGS("output", gdn_define, output),
     STRINGS("input", gdn_define, input),
     STRINGS("product", gdn_define, product),
+    STRINGS("norm_in", gdn_define, norm_in),
+    STRINGS("norm_hat", gdn_define, norm_hat),
+    STRINGS("norm_out", gdn_define, norm_out),
+    STRINGS("inverse", gdn_define, inverse),
+    NUMBER_PTR("prefill", gdn_define, prefill),
+    CHOICE_PTR("l2norm", gdn_define, l2norm, l2norm_table),
+    CHOICE_PTR("carrier", gdn_define, carrier, carrier_table),
     CHOICE_PTR("softplus", gdn_define, softplus, softplus_table),
     CHOICE_PTR("state_rounding", gdn_define, state_rounding, rounding_table),
     CHOICE_PTR("math", gdn_define, math, math_table),
@@ -149,6 +166,19 @@ static const cyaml_schema_field_t reference_fields[] = {
     NUMBER("check_columns", gdn_reference_spec, check_columns),
     CYAML_FIELD_END,
 };
+static const cyaml_schema_field_t budget_fields[] = {
+    STRINGS("base", gdn_budget_spec, base),
+    STRINGS("format", gdn_budget_spec, format),
+    LIST("members", REQUIRED, gdn_budget_spec, members, &string),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t probe_fields[] = {
+    STRING1("name", gdn_probe_spec, name),
+    STRINGS("file", gdn_probe_spec, file),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t probe_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, gdn_probe_spec, probe_fields)};
 static const cyaml_schema_value_t define_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, gdn_define, define_fields)};
 static const cyaml_schema_value_t population_entry = {
@@ -161,9 +191,11 @@ static const cyaml_schema_field_t top_fields[] = {
     NUMBER("dv", gdn_experiment_file, dv),
     LIST("lengths", OPTIONAL, gdn_experiment_file, lengths, &number),
     LIST("quantities", OPTIONAL, gdn_experiment_file, quantities, &quantity),
-    LIST("profiles", REQUIRED, gdn_experiment_file, profiles, &string),
+    LIST("profiles", OPTIONAL, gdn_experiment_file, profiles, &string),
     LIST("define", OPTIONAL, gdn_experiment_file, define, &define_entry),
-    LIST("populations", REQUIRED, gdn_experiment_file, populations, &population_entry),
+    LIST("populations", OPTIONAL, gdn_experiment_file, populations, &population_entry),
+    MAPPING("budget", gdn_experiment_file, budget, budget_fields),
+    LIST("probes", OPTIONAL, gdn_experiment_file, probes, &probe_entry),
     MAPPING("reference", gdn_experiment_file, reference, reference_fields),
     CYAML_FIELD_END,
 };
@@ -408,11 +440,14 @@ static gdn_status chain(checker *c, const char *path, char **words, unsigned n, 
 /* What the chunked form cannot do. */
 static gdn_status chunked_ok(checker *c, unsigned i, const gdn_recipe *r)
 {
-    if (r->state_rounding != GDN_NEAREST)
+    if (r->state_rounding != GDN_NEAREST && r->algorithm == GDN_CHUNKED)
         return bad(c, at(c, "define/%u/state_rounding", i), "the chunked form rounds its state to nearest");
     if (r->product != GDN_FP32 && r->product != GDN_TF32 && r->product != GDN_BF16)
         return bad(c, at(c, "define/%u/product", i), "fp32, tf32 and bf16 products exist, not %s",
                    gdn_formats[r->product].name);
+    if (r->inverse == GDN_E4M3 || r->inverse == GDN_E5M2)
+        return bad(c, at(c, "define/%u/inverse", i), "fp32, tf32, fp16 and bf16 inverses exist, not %s",
+                   gdn_formats[r->inverse].name);
     return GDN_OK;
 }
 
@@ -448,10 +483,18 @@ static gdn_status define(checker *c, unsigned i, gdn_profile *p)
     const struct {
         const char *key, *word;
         gdn_format_id *out;
-    } formats[] = {{"alpha", d->alpha, &p->alpha},        {"exp_a", d->exp_a, &p->recipe.exp_a},
-                   {"beta", d->beta, &p->recipe.beta},    {"qk", d->qk, &p->recipe.qk},
-                   {"state", d->state, &p->recipe.state}, {"output", d->output, &p->recipe.output},
-                   {"input", d->input, &p->recipe.input}, {"product", d->product, &p->recipe.product}};
+    } formats[] = {{"alpha", d->alpha, &p->alpha},
+                   {"exp_a", d->exp_a, &p->recipe.exp_a},
+                   {"beta", d->beta, &p->recipe.beta},
+                   {"qk", d->qk, &p->recipe.qk},
+                   {"state", d->state, &p->recipe.state},
+                   {"output", d->output, &p->recipe.output},
+                   {"input", d->input, &p->recipe.input},
+                   {"product", d->product, &p->recipe.product},
+                   {"norm_in", d->norm_in, &p->recipe.norm_in},
+                   {"norm_hat", d->norm_hat, &p->recipe.norm_hat},
+                   {"norm_out", d->norm_out, &p->recipe.norm_out},
+                   {"inverse", d->inverse, &p->recipe.inverse}};
     for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++) {
         bool alpha = formats[f].out == &p->alpha;
         int id = 0;
@@ -472,11 +515,28 @@ static gdn_status define(checker *c, unsigned i, gdn_profile *p)
         p->recipe.state_rounding = *d->state_rounding;
     if (d->math)
         p->recipe.math = *d->math;
-    if (p->recipe.algorithm == GDN_CHUNKED)
+    if (d->l2norm)
+        p->recipe.l2norm = *d->l2norm;
+    if (d->carrier)
+        p->recipe.carrier = *d->carrier;
+    if (d->prefill) {
+        if ((status = whole(c, at(c, "define/%u/prefill", i), *d->prefill, 1, GDN_MAX_LENGTH)))
+            return status;
+        if (p->recipe.algorithm == GDN_RECURRENT)
+            return bad(c, at(c, "define/%u/prefill", i),
+                       "%s is recurrent from the first token; a chunked recipe "
+                       "can be followed by decoding",
+                       p->recipe.name);
+        p->recipe.algorithm = GDN_PREFILL_DECODE;
+        p->recipe.prefill = (int64_t)*d->prefill;
+    }
+    if (p->recipe.algorithm != GDN_RECURRENT)
         return chunked_ok(c, i, &p->recipe);
-    return d->product ? bad(c, at(c, "define/%u/product", i),
-                            "only chunked recipes have matrix products; %s is recurrent", p->recipe.name)
-                      : GDN_OK;
+    return d->product || d->inverse
+               ? bad(c, at(c, "define/%u/%s", i, d->product ? "product" : "inverse"),
+                     "only chunked recipes have matrix products and an inverse; %s is recurrent",
+                     p->recipe.name)
+               : GDN_OK;
 }
 
 static gdn_status known_profiles(checker *c, const char *where, char **names, unsigned n)

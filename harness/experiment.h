@@ -41,6 +41,7 @@ typedef struct gdn_file_spec {
     char *a, *g, *b, *beta;
     gdn_projection *project_a;
     char *a_log, *dt_bias, *norm_weight, *z;
+    char *initial_state; /* [H, dk, dv] */
 } gdn_file_spec;
 
 /* Somebody else's outputs in the same file, compared as one more profile. */
@@ -58,6 +59,12 @@ typedef struct gdn_population {
     double zipf_exponent;
     gdn_values values;
     double *a_scale, *a_mean, *b_scale, *b_mean;
+    double group;         /* value heads that share a key head: r = H_v / H_k */
+    double beta_factor;   /* beta = factor sigmoid(b): 1, or 2 where negative eigenvalues are allowed */
+    double initial_scale; /* initial state: normal numbers times this; 0: none */
+    double *sequences;    /* [sequences_count] packed: cumulative lengths 0 < .. < T; the state starts anew
+                             after each */
+    unsigned sequences_count;
     gdn_draw *a_log, *dt_bias, *norm_weight;
     gdn_file_spec *file;
     gdn_recorded_spec *recorded;
@@ -78,7 +85,11 @@ typedef struct gdn_define {
     bool *store_a, *zero_centred;
     char **a_log, **dt_bias, **norm_weight; /* chains */
     unsigned a_log_count, dt_bias_count, norm_weight_count;
-    char *alpha, *recipe, *exp_a, *beta, *qk, *state, *output, *input, *product;
+    char *alpha, *recipe, *exp_a, *beta, *qk, *state, *output, *input, *product, *norm_in, *norm_hat,
+        *norm_out, *inverse;
+    double *prefill;
+    gdn_l2norm *l2norm;
+    gdn_carrier *carrier;
     gdn_softplus_variant *softplus;
     gdn_rounding *state_rounding;
     gdn_math *math;
@@ -88,6 +99,19 @@ typedef struct gdn_reference_spec {
     gdn_ladder_id rung;
     double precision, check_precision, check_columns;
 } gdn_reference_spec;
+
+/* One stored tensor at a time, all subsets of them: error budget and Shapley split (harness/budget.h). */
+typedef struct gdn_budget_spec {
+    char *base, *format;
+    char **members;
+    unsigned members_count;
+} gdn_budget_spec;
+
+/* A measurement that is no run of a population (harness/probe.h). */
+typedef struct gdn_probe_spec {
+    char *name;
+    char *file; /* relative to the experiment file, where the probe reads one */
+} gdn_probe_spec;
 
 typedef struct gdn_experiment_file {
     char *experiment;
@@ -105,6 +129,9 @@ typedef struct gdn_experiment_file {
     gdn_population *populations;
     unsigned populations_count;
     gdn_reference_spec *reference;
+    gdn_budget_spec *budget;
+    gdn_probe_spec *probes;
+    unsigned probes_count;
 } gdn_experiment_file;
 
 typedef struct gdn_experiment {

@@ -20,6 +20,7 @@ const char *const gdn_link_names[GDN_LINKS] = {"fp64", "fp32", "tf32", "fp16",
 #define FP32 CHAIN(GDN_FP32)
 #define BF16 CHAIN(GDN_BF16)
 #define PAIR CHAIN(GDN_LINK_BF16_PAIR)
+#define GATHERED CHAIN(GDN_FP32, GDN_BF16)
 #define WRAPPED CHAIN(GDN_FP32, GDN_BF16, GDN_FP32)
 
 /* clang-format off */
@@ -53,12 +54,18 @@ static const struct {
     /* implementations: training and prefill, then decode */
     {"qwen3-next-release", "A_log, dt_bias and norm released in bf16; chunked form, bf16 tensors", false, BF16, BF16, BF16, false, GDN_FP64, "chunk-bf16"},
     {"qwen3.5-release", "A_log and norm released in fp32, dt_bias in bf16; chunked form, bf16 tensors", false, FP32, BF16, FP32, false, GDN_FP64, "chunk-bf16"},
-    {"megatron", "all bf16, norm as w - 1; chunked form, bf16 tensors", false, BF16, BF16, BF16, true, GDN_FP64, "chunk-bf16"},
-    {"megatron-eager", "megatron with exp(A_log) rounded to bf16: eager evaluation on a bf16 tensor", false, BF16, BF16, BF16, true, GDN_FP64, "chunk-bf16-eager-gate"},
+    {"hf-load", "every parameter cast to bf16 on load, whatever the file holds; HF torch", false, BF16, BF16, BF16, false, GDN_FP64, "hf"},
+    {"megatron", "all bf16, norm as w - 1; chunked form, bf16 tensors, norm output in bf16", false, BF16, BF16, BF16, true, GDN_FP64, "megatron"},
+    {"megatron-eager", "megatron with exp(A_log) rounded to bf16: eager evaluation on a bf16 tensor", false, BF16, BF16, BF16, true, GDN_FP64, "megatron-eager"},
+    {"megatron-pr3634", "A_log and norm (as w - 1) in fp32, norm output in fp32, dt_bias in bf16", false, FP32, BF16, FP32, true, GDN_FP64, "megatron-fp32-norm"},
+    {"megatron-pr3634-wrapped", "the same behind Float16Module: fp32, cast to bf16, upcast again", false, WRAPPED, BF16, WRAPPED, true, GDN_FP64, "megatron-fp32-norm"},
     {"automodel", "A_log and dt_bias held in fp32, norm in bf16; chunked form, bf16 tensors", false, FP32, FP32, BF16, false, GDN_FP64, "chunk-bf16"},
+    {"fsdp2-mixed", "fp32 masters, cast to bf16 at every all-gather; chunked form, bf16 tensors", false, GATHERED, GATHERED, GATHERED, false, GDN_FP64, "chunk-bf16"},
     {"llamacpp", "-exp(A_log) rounded once to fp32 at conversion; all fp32", true, FP32, FP32, FP32, false, GDN_FP64, "fp32"},
     {"vllm-decode", "A_log fp32, dt_bias and norm bf16; decode with an fp32 state cache", false, FP32, BF16, BF16, false, GDN_FP64, "vllm-decode"},
     {"vllm-decode-bf16-state", "the same with a bf16 state cache", false, FP32, BF16, BF16, false, GDN_FP64, "vllm-decode-bf16"},
+    {"vllm", "A_log fp32, dt_bias and norm bf16; prefill of 2,048 tokens, then decode with an fp32 state cache", false, FP32, BF16, BF16, false, GDN_FP64, "vllm"},
+    {"vllm-bf16-state", "the same with a bf16 state cache", false, FP32, BF16, BF16, false, GDN_FP64, "vllm-bf16-state"},
     {"float16-module", "fp32 parameters cast to bf16 by a module wrapper, then upcast: the bf16 values stay", false, WRAPPED, WRAPPED, WRAPPED, false, GDN_FP64, "bf16-io"},
 };
 /* clang-format on */
@@ -145,5 +152,14 @@ int gdn_profile_text(const gdn_profile *p, char *out, size_t size)
         gdn_formats[r->input].name);
     n += later_text("algorithm", r->algorithm ? gdn_algorithm_names[r->algorithm] : NULL, n, out, size);
     n += later_text("product", r->product ? gdn_formats[r->product].name : NULL, n, out, size);
-    return n + later_text("math", r->math ? gdn_math_names[r->math] : NULL, n, out, size);
+    n += later_text("math", r->math ? gdn_math_names[r->math] : NULL, n, out, size);
+    n += later_text("norm_in", r->norm_in ? gdn_formats[r->norm_in].name : NULL, n, out, size);
+    n += later_text("norm_hat", r->norm_hat ? gdn_formats[r->norm_hat].name : NULL, n, out, size);
+    n += later_text("norm_out", r->norm_out ? gdn_formats[r->norm_out].name : NULL, n, out, size);
+    n += later_text("l2norm", r->l2norm ? gdn_l2norm_names[r->l2norm] : NULL, n, out, size);
+    n += later_text("carrier", r->carrier ? gdn_carrier_names[r->carrier] : NULL, n, out, size);
+    n += later_text("inverse", r->inverse ? gdn_formats[r->inverse].name : NULL, n, out, size);
+    char prefill[32];
+    snprintf(prefill, sizeof prefill, "%lld", (long long)r->prefill);
+    return n + later_text("prefill", r->prefill ? prefill : NULL, n, out, size);
 }

@@ -25,12 +25,33 @@ typedef enum gdn_softplus_variant {
 
 typedef enum gdn_rounding { GDN_NEAREST, GDN_STOCHASTIC, GDN_ROUNDINGS } gdn_rounding;
 
-/* The order of the sums: a token after the other, or chunks of 64 in the WY form (spec section 1). */
-typedef enum gdn_algorithm { GDN_RECURRENT, GDN_CHUNKED, GDN_ALGORITHMS } gdn_algorithm;
+/* The order of the sums: a token after the other, or chunks of 64 in the WY form (spec section 1), or both.
+ */
+typedef enum gdn_algorithm {
+    GDN_RECURRENT,
+    GDN_CHUNKED,
+    GDN_PREFILL_DECODE, /* chunked over the first `prefill` tokens, then token by token from the state cache
+                         */
+    GDN_ALGORITHMS
+} gdn_algorithm;
 
 /* Whose exp, log and rsqrt: ours (kernels/portable.h), CUDA's expf and log1pf, ex2.approx and its like. */
 typedef enum gdn_math { GDN_MATH_PORTABLE, GDN_MATH_CUDA, GDN_MATH_APPROX, GDN_MATHS } gdn_math;
 
+/* Where eps = 1e-6 goes in the L2 norm of q and k; spec section 1 has it in the sum. */
+typedef enum gdn_l2norm {
+    GDN_L2_SUM_EPS,  /* x rsqrt(sum x^2 + eps) */
+    GDN_L2_MAX_EPS,  /* x / max(sqrt(sum x^2), eps) */
+    GDN_L2_MEAN_EPS, /* d^(-1/2) x rsqrt(mean x^2 + eps) */
+    GDN_L2_NONE,     /* q and k come normalised already: the explicit design */
+    GDN_L2_NORMS
+} gdn_l2norm;
+
+/* What the gate hands to the recurrence: g, or alpha = exp(g) from which log2(alpha + 1e-10) is taken. */
+typedef enum gdn_carrier { GDN_CARRIER_G, GDN_CARRIER_ALPHA, GDN_CARRIERS } gdn_carrier;
+
+extern const char *const gdn_l2norm_names[GDN_L2_NORMS];
+extern const char *const gdn_carrier_names[GDN_CARRIERS];
 extern const char *const gdn_softplus_names[GDN_SOFTPLUS_VARIANTS];
 extern const char *const gdn_rounding_names[GDN_ROUNDINGS];
 extern const char *const gdn_algorithm_names[GDN_ALGORITHMS];
@@ -51,6 +72,15 @@ typedef struct gdn_recipe {
     gdn_algorithm algorithm;
     gdn_format_id product; /* chunked: operands of matrix products, fp32, tf32 or bf16 */
     gdn_math math;
+    /* Fields whose zero is what recipes did before they came; GDN_FP64 rounds nothing beyond the operation.
+     */
+    gdn_format_id norm_in;  /* o as out_norm reads it */
+    gdn_format_id norm_hat; /* o / rms(o), before the weight */
+    gdn_format_id norm_out; /* w o / rms(o), before the gate z sigmoid(z) */
+    gdn_l2norm l2norm;
+    gdn_carrier carrier;
+    gdn_format_id inverse; /* chunked: every number of M = (I + L)^-1; GDN_FP64: as `product` says */
+    int64_t prefill;       /* prefill-decode: tokens that go through the chunked form */
 } gdn_recipe;
 
 extern const gdn_recipe gdn_recipes[];
