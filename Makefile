@@ -103,11 +103,12 @@ lint: ## clang-format and clang-tidy
 	clang-format --dry-run --Werror $(SOURCES) $(ISA_SOURCES) $(HEADERS) $(wildcard tests/*.c)
 	clang-tidy --quiet $(SOURCES) $(ISA_SOURCES) -- $(STD) -DGDN_ISA=scalar -I.
 
-install: $(BUILD)/gdnprec ## copy the program, plots/ and experiments/ under PREFIX
+install: $(BUILD)/gdnprec ## copy the program, claims.yaml, plots/ and experiments/ under PREFIX
 	install -D $(BUILD)/gdnprec $(DESTDIR)$(PREFIX)/bin/gdnprec
 	install -d $(DESTDIR)$(PREFIX)/share/gdnprec/plots $(DESTDIR)$(PREFIX)/share/gdnprec/experiments
 	install -m 644 plots/*.gp $(DESTDIR)$(PREFIX)/share/gdnprec/plots
 	install -m 644 experiments/*.yaml $(DESTDIR)$(PREFIX)/share/gdnprec/experiments
+	install -m 644 claims.yaml $(DESTDIR)$(PREFIX)/share/gdnprec
 
 clean: ## remove the build directory, RESULTS in it included
 	rm -rf $(BUILD)

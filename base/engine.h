@@ -26,10 +26,10 @@ typedef struct gdn_params {
     const double *decay;       /* [H] */
     const double *dt_bias;     /* [H] */
     const double *norm_weight; /* [dv], effective: multiplies the normalised output; shared by the heads */
-    int beta_shift;            /* beta = 2^shift sigmoid(b), or 2^shift times the beta given: 0, or 1 where
-                                  negative eigenvalues are allowed */
     gdn_format_id
         alpha; /* format in which alpha = exp(g) rests between gate and recurrence; GDN_FP64: not rounded */
+    int beta_shift; /* beta = 2^shift sigmoid(b), or 2^shift times the beta given: 0, or 1 where negative
+                       eigenvalues are allowed */
 } gdn_params;
 
 /* Inputs of n tokens. Exactly one of a, g and one of b, beta is given; z only where y is wanted. */

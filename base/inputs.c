@@ -114,15 +114,15 @@ void gdn_inputs_fill(const gdn_input_spec *spec, const gdn_shape *shape, uint64_
     if (spec->keys == GDN_KEYS_ZIPF)
         gdn_zipf_weights(spec->zipf_half_steps, dk, cdf);
     for (int h = 0; h < shape->heads; h++) {
-        uint32_t head = head0 + (uint32_t)h;
+        uint32_t head = head0 + (uint32_t)h, key_head = gdn_key_head(spec, head);
         size_t row = (size_t)h * (size_t)tokens;
         for (int n = 0; n < tokens; n++, row++) {
             int64_t t = first + n;
             uint64_t vt = spec->values == GDN_VALUES_COHERENT ? 0 : (uint64_t)t * (uint64_t)dv;
             if (q)
-                key_row(spec, cdf, dk, seed, head, t, true, q + row * (size_t)dk);
+                key_row(spec, cdf, dk, seed, key_head, t, true, q + row * (size_t)dk);
             if (k)
-                key_row(spec, cdf, dk, seed, head, t, false, k + row * (size_t)dk);
+                key_row(spec, cdf, dk, seed, key_head, t, false, k + row * (size_t)dk);
             if (v)
                 gdn_normals(seed, GDN_STREAM_V, head, vt, dv, v + row * (size_t)dv);
             if (z)
@@ -134,4 +134,17 @@ void gdn_inputs_fill(const gdn_input_spec *spec, const gdn_shape *shape, uint64_
         if (b)
             affine(spec->b_mean, spec->b_scale, seed, GDN_STREAM_B, head, first, tokens, b + row);
     }
+}
+
+void gdn_initial_state(double scale, const gdn_shape *shape, uint64_t seed, uint32_t head0, double *state)
+{
+    float row[GDN_MAX_DIM];
+    int dv = shape->dv;
+    for (int h = 0; h < shape->heads; h++)
+        for (int i = 0; i < shape->dk; i++, state += dv) {
+            gdn_normals(seed, GDN_STREAM_INITIAL_STATE, head0 + (uint32_t)h, (uint64_t)i * (uint64_t)dv, dv,
+                        row);
+            for (int j = 0; j < dv; j++)
+                state[j] = gdn_affine(0, scale, row[j]);
+        }
 }

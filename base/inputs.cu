@@ -22,6 +22,7 @@ struct drawn {
     int64_t first;
     uint64_t seed;
     gdn_stream stream;
+    int group; /* head h draws what head h / group would draw */
     bool once; /* the same row at every token */
     rule how;
     int from; /* ZERO_FROM: components from here on are zero */
@@ -49,7 +50,7 @@ __global__ static void draw(drawn x)
         return;
     for (int h = (int)blockIdx.y; h < x.heads; h += (int)gridDim.y) {
         uint32_t r[4];
-        gdn_random_words(x.seed, x.stream, (uint32_t)h, octet, r);
+        gdn_random_words(x.seed, x.stream, (uint32_t)(h / x.group), octet, r);
         for (uint64_t e = 8 * octet; e < 8 * octet + 8; e++)
             if (e >= start && e < start + n)
                 put(x, h, e - start, gdn_normal_of(r, e, x.quantiles));
@@ -64,7 +65,7 @@ __global__ static void draw_once(drawn x)
     for (int h = (int)blockIdx.y; h < x.heads && element < n; h += (int)gridDim.y) {
         uint32_t r[4];
         uint64_t e = element % (uint64_t)x.d;
-        gdn_random_words(x.seed, x.stream, (uint32_t)h, e / 8, r);
+        gdn_random_words(x.seed, x.stream, (uint32_t)(h / x.group), e / 8, r);
         put(x, h, element, gdn_normal_of(r, e, x.quantiles));
     }
 }
@@ -77,6 +78,7 @@ struct axes {
     int64_t first;
     uint64_t seed;
     gdn_stream stream;
+    int group; /* as in drawn */
     axis which;
     double cdf[GDN_MAX_DIM];
 };
@@ -93,7 +95,7 @@ __global__ static void unit_axes(const __grid_constant__ axes x)
         return;
     int one = 0;
     if (x.which == AXIS_UNIFORM || x.which == AXIS_ZIPF) {
-        double u = gdn_uniform_at(x.seed, x.stream, h, (uint64_t)t);
+        double u = gdn_uniform_at(x.seed, x.stream, h / (uint32_t)x.group, (uint64_t)t);
         one = x.which == AXIS_UNIFORM ? (int)(u * x.dk) : gdn_zipf_axis(x.cdf, x.dk, u);
     }
     for (int i = (int)threadIdx.x % 32; i < x.dk; i += 32)
@@ -154,6 +156,7 @@ static gdn_status table(const uint16_t **out, gdn_error *err)
 /* Keys or queries. */
 static void rows(const gdn_input_spec *spec, drawn x, bool query)
 {
+    x.group = spec->group > 1 ? spec->group : 1;
     axes u = {.out = x.out,
               .heads = x.heads,
               .tokens = x.tokens,
@@ -161,6 +164,7 @@ static void rows(const gdn_input_spec *spec, drawn x, bool query)
               .first = x.first,
               .seed = x.seed,
               .stream = query ? GDN_STREAM_QUERY_CHOICE : GDN_STREAM_KEY_CHOICE,
+              .group = x.group,
               .which = AXIS_FIRST};
     switch (spec->keys) {
     case GDN_KEYS_ZIPF:
@@ -190,7 +194,7 @@ extern "C" gdn_status gdn_inputs_cuda_fill(const gdn_input_spec *spec, const gdn
                                            int64_t first, int tokens, float *q, float *k, float *v, float *z,
                                            float *a, float *b, gdn_error *err)
 {
-    drawn x = {.heads = shape->heads, .tokens = tokens, .first = first, .seed = seed, .how = AS_DRAWN};
+    drawn x = {.heads = shape->heads, .tokens = tokens, .first = first, .seed = seed, .group = 1, .how = AS_DRAWN};
     gdn_status status = table(&x.quantiles, err);
     if (status)
         return status;

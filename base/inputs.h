@@ -31,7 +31,8 @@ typedef enum gdn_stream {
     GDN_STREAM_NORM_WEIGHT,
     GDN_STREAM_KEY_CHOICE,
     GDN_STREAM_QUERY_CHOICE,
-    GDN_STREAM_STATE_ROUNDING
+    GDN_STREAM_STATE_ROUNDING,
+    GDN_STREAM_INITIAL_STATE
 } gdn_stream;
 
 /* Where keys lie: spec section 8. */
@@ -58,6 +59,7 @@ typedef struct gdn_input_spec {
     gdn_values values;   /* random: new values each token; coherent: the same value vector at every token */
     double a_mean, a_scale; /* a = RN_bf16(a_mean + a_scale N) */
     double b_mean, b_scale; /* b = RN_bf16(b_mean + b_scale N) */
+    int group;              /* value head h takes the q and k of key head floor(h / group); 0: as 1 */
 } gdn_input_spec;
 
 /* XXH3-64 of the quantile table's 65,536 little-endian bf16 words. */
@@ -85,6 +87,9 @@ void gdn_normals(uint64_t seed, gdn_stream stream, uint32_t head, uint64_t index
  */
 void gdn_inputs_fill(const gdn_input_spec *spec, const gdn_shape *shape, uint64_t seed, uint32_t head0,
                      int64_t first, int tokens, float *q, float *k, float *v, float *z, float *a, float *b);
+
+/* RN_bf16(scale N) for the initial state of heads head0 .. head0 + heads - 1. state: [heads][dk][dv] */
+void gdn_initial_state(double scale, const gdn_shape *shape, uint64_t seed, uint32_t head0, double *state);
 
 #ifdef GDN_CUDA
 /* gdn_inputs_fill() into device memory, on this thread's stream. */

@@ -58,6 +58,12 @@ GDN_SHARED int gdn_zipf_axis(const double *cdf, int dk, double u)
     return lo;
 }
 
+/* The key head of a value head: repeat-interleave. */
+GDN_SHARED uint32_t gdn_key_head(const gdn_input_spec *spec, uint32_t head)
+{
+    return spec->group > 1 ? head / (uint32_t)spec->group : head;
+}
+
 /* Cumulative weights (i+1)^-s, s = half_steps / 2, by multiplication, division and square root only. */
 GDN_SHARED void gdn_zipf_weights(int half_steps, int dk, double *cdf)
 {

@@ -6,6 +6,7 @@
 #include "harness/backend.h"
 #include "harness/metrics_cuda.h"
 #include "kernels/chunked.h"
+#include "kernels/decode.h"
 #include "kernels/recurrent.h"
 #include "reference/gdn_dd.h"
 #include "reference/gdn_fp64.h"
@@ -16,6 +17,7 @@ static const gdn_engine *twin(const gdn_engine *engine)
         const gdn_engine *cpu, *cuda;
     } twins[] = {{&gdn_recurrent_engine, &gdn_recurrent_cuda_engine},
                  {&gdn_chunked_engine, &gdn_chunked_cuda_engine},
+                 {&gdn_decode_engine, &gdn_decode_cuda_engine},
                  {&gdn_fp64_engine, &gdn_fp64_cuda_engine},
                  {&gdn_dd_engine, &gdn_dd_cuda_engine}};
     for (size_t i = 0; i < sizeof twins / sizeof twins[0]; i++)

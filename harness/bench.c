@@ -22,33 +22,52 @@
 #include "reference/gdn_mpfr.h"
 #include "reference/gdn_mpfr_fast.h"
 
-enum { D = 128, TOKENS = 1024, MAX_REPEATS = 99, ISA_ANY = -1 };
+enum { D = 128, TOKENS = 1024, HEADS = 16, MAX_REPEATS = 99 };
 
 /* Above this spread of median over minimum a figure is called noisy. */
 static const double NOISE = 0.1;
 
-/* What is timed. columns: 0 for all. */
+/* Engines that run one after the other on the first `heads` heads and the first `columns` columns. */
+typedef struct part {
+    const gdn_engine *engine; /* NULL: no such part */
+    int heads, columns, precision;
+} part;
+
+enum { PARTS = 3 };
+
+/* What is timed, per element of the first part. */
 typedef struct subject {
     const char *name;
-    const gdn_engine *engine;
     const char *recipe;
-    int columns, precision;
+    part part[PARTS];
     bool isas;   /* has a variant per instruction set */
     int threads; /* 1: timed by its processor time; more: by the wall clock */
 } subject;
 
+#define RECURRENT(recipe) "recurrent " recipe, recipe, {{&gdn_recurrent_engine, 1, D, 0}}, true, 1
+/* fp64, double-double on one column in 16, MPFR on one column of one head: what a task runs for one set of
+ * parameters */
+#define CERTIFIED(heads)                                                                                     \
+    NULL,                                                                                                    \
+        {{&gdn_fp64_engine, heads, D, 0},                                                                    \
+         {&gdn_dd_engine, heads, D / 16, 0},                                                                 \
+         {&gdn_mpfr_fast_engine, 1, 1, 113}},                                                                \
+        true, 1
+
 static const subject subjects[] = {
-    {"recurrent fp32", &gdn_recurrent_engine, "fp32", 0, 0, true, 1},
-    {"recurrent bf16-io", &gdn_recurrent_engine, "bf16-io", 0, 0, true, 1},
-    {"recurrent bf16-state", &gdn_recurrent_engine, "bf16-state", 0, 0, true, 1},
-    {"recurrent bf16-state-sr", &gdn_recurrent_engine, "bf16-state-sr", 0, 0, true, 1},
-    {"recurrent bf16", &gdn_recurrent_engine, "bf16", 0, 0, true, 1},
-    {"fp64", &gdn_fp64_engine, NULL, 0, 0, true, 1},
-    {"dd", &gdn_dd_engine, NULL, 0, 0, true, 1},
-    {"mpfr fast, 113 bits", &gdn_mpfr_fast_engine, NULL, 32, 113, false, 1},
-    {"mpfr fast, 2 threads", &gdn_mpfr_fast_engine, NULL, 32, 113, false, 2},
-    {"mpfr literal, 113 bits", &gdn_mpfr_engine, NULL, 32, 113, false, 1},
-    {"mpfr literal, 160 bits", &gdn_mpfr_engine, NULL, 32, 160, false, 1},
+    {RECURRENT("fp32")},
+    {RECURRENT("bf16-io")},
+    {RECURRENT("bf16-state")},
+    {RECURRENT("bf16-state-sr")},
+    {RECURRENT("bf16")},
+    {"fp64", NULL, {{&gdn_fp64_engine, 1, D, 0}}, true, 1},
+    {"certified fp64, 16 heads", CERTIFIED(HEADS)},
+    {"certified fp64, 1 head", CERTIFIED(1)},
+    {"dd", NULL, {{&gdn_dd_engine, 1, D, 0}}, true, 1},
+    {"mpfr fast, 113 bits", NULL, {{&gdn_mpfr_fast_engine, 1, D, 113}}, false, 1},
+    {"mpfr fast, 2 threads", NULL, {{&gdn_mpfr_fast_engine, 1, D, 113}}, false, 2},
+    {"mpfr literal, 113 bits", NULL, {{&gdn_mpfr_engine, 1, D, 113}}, false, 1},
+    {"mpfr literal, 160 bits", NULL, {{&gdn_mpfr_engine, 1, D, 160}}, false, 1},
 };
 
 enum {
@@ -84,13 +103,14 @@ typedef struct inputs {
 static gdn_status inputs_make(inputs *in, gdn_error *err)
 {
     static const gdn_input_spec spec = {.keys = GDN_KEYS_ISOTROPIC, .a_scale = 1, .b_scale = 1};
-    const gdn_shape shape = {1, D, D};
-    in->q = gdn_calloc(TOKENS * D, sizeof(float));
-    in->k = gdn_calloc(TOKENS * D, sizeof(float));
-    in->v = gdn_calloc(TOKENS * D, sizeof(float));
-    in->a = gdn_calloc(TOKENS, sizeof(float));
-    in->b = gdn_calloc(TOKENS, sizeof(float));
-    in->o = gdn_calloc(TOKENS * D * 2, sizeof(double));
+    const gdn_shape shape = {HEADS, D, D};
+    enum { N = HEADS * TOKENS };
+    in->q = gdn_calloc(N * D, sizeof(float));
+    in->k = gdn_calloc(N * D, sizeof(float));
+    in->v = gdn_calloc(N * D, sizeof(float));
+    in->a = gdn_calloc(N, sizeof(float));
+    in->b = gdn_calloc(N, sizeof(float));
+    in->o = gdn_calloc(N * D * 2, sizeof(double));
     if (!in->q || !in->k || !in->v || !in->a || !in->b || !in->o)
         return gdn_no_memory(err, "the inputs of a benchmark");
     gdn_inputs_fill(&spec, &shape, 1, 0, 1, TOKENS, in->q, in->k, in->v, NULL, in->a, in->b);
@@ -109,47 +129,78 @@ static void inputs_free(inputs *in)
 
 /* ---- engines ---- */
 
+typedef struct running {
+    void *engine[PARTS];
+    gdn_setup setup[PARTS];
+    double decay[HEADS], dt_bias[HEADS];
+    int columns[D];
+} running;
+
+static gdn_status open_parts(running *r, const subject *s, gdn_error *err)
+{
+    gdn_status status = GDN_OK;
+    for (int h = 0; h < HEADS; h++) {
+        r->decay[h] = -1.3;
+        r->dt_bias[h] = -4;
+    }
+    for (int j = 0; j < D; j++)
+        r->columns[j] = j;
+    for (int i = 0; i < PARTS && s->part[i].engine && !status; i++) {
+        const part *p = &s->part[i];
+        r->setup[i] = (gdn_setup){.shape = {p->heads, D, D},
+                                  .params = {.decay = r->decay, .dt_bias = r->dt_bias, .alpha = GDN_FP64},
+                                  .columns = p->columns < D ? r->columns : NULL,
+                                  .ncolumns = p->columns,
+                                  .recurrence = true,
+                                  .seed = 1,
+                                  .recipe = s->recipe ? gdn_recipe_by_name(s->recipe) : NULL,
+                                  .precision = p->precision};
+        status = p->engine->open(&r->engine[i], &r->setup[i], err);
+    }
+    return status;
+}
+
+static gdn_status advance_parts(const running *r, const subject *s, const inputs *in, int64_t first,
+                                int tokens, gdn_error *err)
+{
+    const gdn_block block = {
+        .first = first, .tokens = tokens, .q = in->q, .k = in->k, .v = in->v, .a = in->a, .b = in->b};
+    gdn_status status = GDN_OK;
+    for (int i = 0; i < PARTS && s->part[i].engine && !status; i++) {
+        const gdn_engine *e = s->part[i].engine;
+        gdn_outputs out = {.o = in->o, .o_lo = e->pairs ? in->o + HEADS * TOKENS * D : NULL};
+        status = e->advance(r->engine[i], &block, &out, err);
+    }
+    return status;
+}
+
 /* ns per state element and token of one subject on the forced instruction set. */
 static gdn_status time_engine(const subject *s, const inputs *in, const gdn_bench_options *options, timing *t,
                               gdn_error *err)
 {
-    static const double decay = -1.3, dt_bias = -4;
-    int columns[D], m = s->columns ? s->columns : D;
-    double x[MAX_REPEATS];
-    void *engine = NULL;
-    for (int j = 0; j < m; j++)
-        columns[j] = j;
-    gdn_setup setup = {.shape = {1, D, D},
-                       .params = {.decay = &decay, .dt_bias = &dt_bias, .alpha = GDN_FP64},
-                       .columns = s->columns ? columns : NULL,
-                       .ncolumns = m,
-                       .recurrence = true,
-                       .seed = 1,
-                       .recipe = s->recipe ? gdn_recipe_by_name(s->recipe) : NULL,
-                       .precision = s->precision};
-    gdn_outputs out = {.o = in->o, .o_lo = s->engine->pairs ? in->o + TOKENS * D : NULL};
-    gdn_status status = s->engine->open(&engine, &setup, err);
+    double x[MAX_REPEATS], elements = (double)s->part[0].heads * D * s->part[0].columns;
+    running r = {{NULL}};
+    gdn_status status = open_parts(&r, s, err);
     clockid_t clock = s->threads > 1 ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID;
     int before = omp_get_max_threads();
     omp_set_num_threads(s->threads);
     int64_t first = 1;
-    int tokens = s->precision ? 16 : TOKENS;
-    for (int r = -1; r < options->repeats && !status; r++) { /* the first warms up */
+    int tokens = s->part[0].precision ? 16 : TOKENS;
+    for (int i = -1; i < options->repeats && !status; i++) { /* the first warms up */
         long done = 0;
         double start = seconds_on(clock), spent = 0;
         do {
-            gdn_block block = {
-                .first = first, .tokens = tokens, .q = in->q, .k = in->k, .v = in->v, .a = in->a, .b = in->b};
-            status = s->engine->advance(engine, &block, &out, err);
+            status = advance_parts(&r, s, in, first, tokens, err);
             first += tokens;
             done += tokens;
             spent = seconds_on(clock) - start;
         } while (!status && spent < options->seconds);
-        if (r >= 0)
-            x[r] = spent / ((double)done * D * m) * 1e9;
+        if (i >= 0)
+            x[i] = spent / ((double)done * elements) * 1e9;
     }
     omp_set_num_threads(before);
-    s->engine->close(engine);
+    for (int i = 0; i < PARTS && s->part[i].engine; i++)
+        s->part[i].engine->close(r.engine[i]);
     if (!status)
         *t = summarise(x, options->repeats);
     return status;

@@ -10,7 +10,9 @@
 #include "base/inputs.h"
 #include "harness/commands.h"
 #include "harness/experiment.h"
+#include "harness/probe.h"
 #include "harness/source.h"
+#include "kernels/layer.h"
 #include "kernels/recurrent.h"
 #include "reference/gdn_dd.h"
 #include "reference/gdn_fp64.h"
@@ -123,11 +125,38 @@ static void list_experiments(json_t *all)
     globfree(&g);
 }
 
+static void list_probes(json_t *all)
+{
+    for (int i = 0; i < gdn_probe_count; i++) {
+        json_t *o = entry(gdn_probes[i].name, gdn_probes[i].summary);
+        json_object_set_new(o, "needs_file", json_boolean(gdn_probes[i].needs_file));
+        json_array_append_new(all, o);
+    }
+}
+
+static void list_layers(json_t *all)
+{
+    for (int i = 0; i < gdn_layer_recipe_count; i++) {
+        const gdn_layer_recipe *r = &gdn_layer_recipes[i];
+        json_t *o = entry(r->name, r->summary);
+        add_text(o, "core", r->core);
+        add_text(o, "input", gdn_formats[r->input].name);
+        add_text(o, "linear", gdn_formats[r->linear].name);
+        add_text(o, "conv_sum", gdn_formats[r->conv_sum].name);
+        add_text(o, "conv", gdn_formats[r->conv].name);
+        add_text(o, "conv_state", gdn_formats[r->conv_state].name);
+        add_text(o, "output", gdn_formats[r->output].name);
+        json_array_append_new(all, o);
+    }
+}
+
 static const struct {
     const char *name;
     void (*list)(json_t *);
-} tables[] = {{"formats", list_formats}, {"profiles", list_profiles},       {"recipes", list_recipes},
-              {"engines", list_engines}, {"experiments", list_experiments}, {"columns", list_columns}};
+} tables[] = {{"formats", list_formats},         {"profiles", list_profiles},
+              {"recipes", list_recipes},         {"engines", list_engines},
+              {"experiments", list_experiments}, {"columns", list_columns},
+              {"probes", list_probes},           {"layers", list_layers}};
 
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
@@ -168,7 +197,7 @@ gdn_status gdn_command_list(int argc, char **argv, gdn_error *err)
 {
     static const struct argp argp = {options,
                                      option,
-                                     "formats|profiles|recipes|engines|experiments|columns",
+                                     "formats|profiles|recipes|engines|experiments|columns|probes|layers",
                                      "List what experiments can name.",
                                      NULL,
                                      NULL,
@@ -192,6 +221,7 @@ gdn_status gdn_command_list(int argc, char **argv, gdn_error *err)
             return GDN_OK;
         }
     return gdn_fail(
-        err, GDN_BAD_INPUT, "list: %s%s%s; formats, profiles, recipes, engines, experiments and columns are",
+        err, GDN_BAD_INPUT,
+        "list: %s%s%s; formats, profiles, recipes, engines, experiments, columns, probes and layers are",
         a.what ? "'" : "", a.what ? a.what : "nothing to list is named", a.what ? "' is not a table" : "");
 }

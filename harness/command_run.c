@@ -137,8 +137,11 @@ gdn_status gdn_command_run(int argc, char **argv, gdn_error *err)
             printf("\n");
             json_decref(o);
         } else {
-            printf("%s: %d tasks (%d run now) in %.1f s; rows in %s/cells.csv\n", r.name, r.tasks,
-                   r.tasks_run, r.seconds, r.directory);
+            if (r.tasks)
+                printf("%s: %d tasks (%d run now) in %.1f s; rows in %s/cells.csv\n", r.name, r.tasks,
+                       r.tasks_run, r.seconds, r.directory);
+            else
+                printf("%s: probes alone; their numbers are in %s/probes.csv\n", r.name, r.directory);
             if (r.tasks_run)
                 printf("certifying the reference took %.0f %% of the tasks' time\n", 100 * r.certify_share);
             if (r.below)

@@ -15,6 +15,8 @@ gdn_status gdn_command_run(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_plot(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_report(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_gate(int argc, char **argv, gdn_error *err);
+gdn_status gdn_command_layer(int argc, char **argv, gdn_error *err);
+gdn_status gdn_command_claims(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_bench(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_list(int argc, char **argv, gdn_error *err);
 

@@ -19,7 +19,17 @@
 #include "reference/certify.h"
 
 /* How a parameter of a population is drawn: exactly one of the three. */
-typedef enum gdn_init { GDN_INIT_FLA, GDN_INIT_HF, GDN_INIT_MEGATRON, GDN_INIT_ONES, GDN_INITS } gdn_init;
+typedef enum gdn_init {
+    GDN_INIT_FLA,
+    GDN_INIT_HF,
+    GDN_INIT_MEGATRON,
+    GDN_INIT_ONES,
+    GDN_INIT_TAU,      /* a_log: from the time constants of a released model */
+    GDN_INIT_FLA_BF16, /* a_log: drawn and logged in bf16 */
+    GDN_INIT_HF_BF16,
+    GDN_INIT_MEGATRON_BF16,
+    GDN_INITS
+} gdn_init;
 typedef struct gdn_draw {
     double *uniform; /* [2] lo, hi */
     unsigned uniform_count;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/budget.h"
 #include "harness/outfile.h"
 #include "harness/stats.h"
 
@@ -28,10 +29,70 @@ static void put_header(FILE *f)
     fprintf(f, "%s\n", header);
 }
 
+/* Rows that a part of cells.csv has, about: parts are sorted and printed side by side, and written in order.
+ */
+enum { PART_ROWS = 1 << 16 };
+
+/* Part `part` of 2^bits: the ids whose first bits it is. *text: to be freed. */
+static gdn_status cells_part(const char *store_path, const char *const *ids, int n, uint64_t part, int bits,
+                             char **text, size_t *size, gdn_error *err)
+{
+    char where[128];
+    uint64_t first = bits ? part << (64 - bits) : 0, last = first + (UINT64_MAX >> bits);
+    /* ids are kept as signed numbers: a half of them, or less, is a range */
+    snprintf(where, sizeof where, "cell BETWEEN %" PRId64 " AND %" PRId64, (int64_t)first, (int64_t)last);
+    gdn_store *store = NULL;
+    gdn_status status = gdn_store_open(store_path, &store, err);
+    if (status)
+        return status;
+    FILE *f = open_memstream(text, size);
+    if (!f)
+        status = gdn_no_memory(err, "cells.csv");
+    if (!status)
+        status = gdn_store_select(store, ids, n, (gdn_store_part){NULL, bits ? where : NULL},
+                                  "cell < 0, cell", cell_line, f, err);
+    if (f && fclose(f) && !status)
+        status = gdn_no_memory(err, "cells.csv");
+    gdn_error second;
+    gdn_status closed = gdn_store_close(store, &second);
+    if (!status && closed)
+        *err = second;
+    return status ? status : closed;
+}
+
 static gdn_status cells(gdn_store *store, FILE *f, const char *const *ids, int n, gdn_error *err)
 {
+    int64_t rows = 0;
+    gdn_status result = GDN_OK;
+    for (int i = 0; i < n && !result; i++) {
+        gdn_task_record r;
+        bool found;
+        result = gdn_store_task(store, ids[i], &r, &found, err);
+        rows += !result && found ? r.rows : 0;
+    }
+    int bits = 0;
+    while (rows >> bits > PART_ROWS)
+        bits++;
     put_header(f);
-    return gdn_store_rows(store, ids, n, "cell < 0, cell", cell_line, f, err); /* ids sort as unsigned */
+#pragma omp parallel for ordered schedule(dynamic, 1) if (bits)
+    for (int64_t part = 0; part < (int64_t)1 << bits; part++) {
+        char *text = NULL;
+        size_t size = 0;
+        gdn_error own = {""};
+        gdn_status status =
+            cells_part(gdn_store_path(store), ids, n, (uint64_t)part, bits, &text, &size, &own);
+#pragma omp ordered
+        {
+            if (!status && !result)
+                fwrite(text, 1, size, f); /* the file's errors are seen when it is closed */
+            if (status && !result) {
+                result = status;
+                *err = own;
+            }
+        }
+        free(text);
+    }
+    return result;
 }
 
 /* ---- last.csv ---- */
@@ -46,6 +107,8 @@ typedef struct last {
 static gdn_status last_line(void *context, const gdn_row *row, gdn_error *err)
 {
     last *l = context;
+    if (gdn_budget_inner(row->profile))
+        return GDN_OK;
     if (strcmp(l->population, row->population) != 0) {
         snprintf(l->population, sizeof l->population, "%s", row->population);
         l->length = row->length;
@@ -59,7 +122,9 @@ static gdn_status lasts(gdn_store *store, FILE *f, const char *const *ids, int n
 {
     last l = {.f = f};
     put_header(f);
-    return gdn_store_rows(store, ids, n, "population, length DESC, cell < 0, cell", last_line, &l, err);
+    /* whole lengths only: the state at one position, other quantities from 1 on */
+    return gdn_store_select(store, ids, n, (gdn_store_part){NULL, "(\"from\" = 1 OR \"from\" = \"to\")"},
+                            "population, length DESC, cell < 0, cell", last_line, &l, err);
 }
 
 /* ---- tasks.csv ---- */
@@ -166,6 +231,8 @@ static gdn_status summary_row(void *context, const gdn_row *r, gdn_error *err)
 {
     summary *s = context;
     char key[1024];
+    if (gdn_budget_inner(r->profile))
+        return GDN_OK;
     group_key(r, true, key, sizeof key);
     if (strcmp(key, s->key) != 0) {
         summary_flush(s);
@@ -202,8 +269,12 @@ static gdn_status summarise(gdn_store *store, FILE *f, const char *const *ids, i
         "profile,recipe,mode,population,keys,dk,dv,length,quantity,kind,from,to,n,median,lo,hi,bias,bias_lo,"
         "bias_hi,max_ulp,predicted,ratio,ratio_lo,ratio_hi,gamma,gamma_eff,uncertainty,reference,n_below,"
         "n_zero,n_nonfinite\n");
-    gdn_status status = gdn_store_rows(
-        store, ids, n,
+    static const gdn_store_part part = {",profile,recipe,mode,population,keys,dk,dv,length,quantity,kind,"
+                                        "from,to,seed,head,rel_l2,bias,max_ulp,"
+                                        "predicted,gamma,gamma_eff,uncertainty,reference,flag,",
+                                        NULL};
+    gdn_status status = gdn_store_select(
+        store, ids, n, part,
         "population, profile, recipe, mode, quantity, kind, \"to\", \"from\", dk, dv, keys, seed, head",
         summary_row, &s, err);
     if (!status)
@@ -260,6 +331,8 @@ static gdn_status growth_row(void *context, const gdn_row *r, gdn_error *err)
     growth *g = context;
     char key[1024];
     gdn_status status = GDN_OK;
+    if (gdn_budget_inner(r->profile))
+        return GDN_OK;
     group_key(r, false, key, sizeof key);
     if (strcmp(key, g->key) != 0) {
         status = growth_flush(g, err);
@@ -289,8 +362,11 @@ static gdn_status grow(gdn_store *store, FILE *f, const char *const *ids, int n,
     fprintf(f,
             "profile,recipe,mode,population,keys,quantity,kind,n,slope,slope_lo,slope_hi,plateau,plateau_lo,"
             "plateau_hi,n_plateau\n");
-    gdn_status status = gdn_store_rows(
-        store, ids, n,
+    static const gdn_store_part part = {
+        ",profile,recipe,mode,population,keys,quantity,kind,seed,head,from,to,rel_l2,gamma_eff,",
+        "\"from\" >= 8 AND \"to\" = 2 * \"from\" - 1"};
+    gdn_status status = gdn_store_select(
+        store, ids, n, part,
         "population, profile, recipe, mode, keys, quantity, kind, seed, head, \"from\", \"to\"", growth_row,
         &g, err);
     if (!status)
@@ -334,7 +410,7 @@ gdn_status gdn_export(gdn_store *store, const char *directory, const char *const
     gdn_status status[FILES];
     gdn_error own[FILES];
     /* each file sorts the rows in its own way: they are written side by side, each from a connection of its
-     * own */
+     * own, and cells.csv in parts */
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < FILES; i++) {
         char path[4096];

@@ -464,6 +464,7 @@ static gdn_status advance(gdn_lockstep *l, int64_t first, int n, bool starts, gd
 {
     inputs in;
     gdn_status status = make_inputs(l, first, n, &in, err);
+    in.there.first = in.here.first = first - l->begin; /* engines count the tokens of their sequence */
     for (int s = 0; s < l->sets && !status; s++)
         status = advance_set(l, s, &in, starts, err);
     for (int p = 0; p < l->subjects && !status; p++)
@@ -507,6 +508,8 @@ gdn_status gdn_lockstep_run(gdn_lockstep *l, gdn_task_progress progress, void *c
             status = end_segment(l, segment, err);
             starts = l->plan.edge[segment++];
         }
+        if (!status)
+            status = gdn_lockstep_next_sequence(l, done, err);
         if (!status && progress && progress(context, (double)n / (double)l->plan.last))
             status = gdn_fail(err, GDN_DIFFERS, "stopped");
     }
@@ -534,9 +537,11 @@ gdn_sums gdn_lockstep_sums(const gdn_lockstep *l, int series, int h, gdn_quantit
 double gdn_lockstep_mean(const gdn_lockstep *l, int which, int h, int64_t to)
 {
     size_t H = heads_of(l);
+    const int power[GDN_SUMS_OVER_TOKENS] = {[GDN_SUM_BETA] = 1, [GDN_SUM_BETA2] = 2};
+    double factor = 1 << power[which] * l->source->beta_shift; /* the sums are of sigmoid(b) */
     for (int i = 0; i < l->plan.segments; i++)
         if (l->plan.segment_end[i] == to)
-            return l->averages[((size_t)i * GDN_SUMS_OVER_TOKENS + (size_t)which) * H + (size_t)h] /
+            return factor * l->averages[((size_t)i * GDN_SUMS_OVER_TOKENS + (size_t)which) * H + (size_t)h] /
                    (double)to;
     return NAN;
 }

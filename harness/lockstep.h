@@ -74,6 +74,9 @@ typedef struct gdn_lockstep {
     gdn_source *source;
     gdn_plan plan;
     int block;                     /* tokens advanced at a time */
+    int sequence;                  /* packed: the one at work */
+    int64_t begin;                 /* tokens before it */
+    double *state0;                /* [H][dk][dv] that every sequence starts from; NULL: zero */
     bool reported[GDN_QUANTITIES]; /* asked for */
     bool wanted[GDN_QUANTITIES];   /* accumulated: also what the uncertainty of another rests on */
     bool recurrence;
@@ -122,6 +125,13 @@ static inline int gdn_subject_series(const gdn_lockstep *l, int subject, int whi
 }
 
 gdn_status gdn_lockstep_open(const gdn_task *task, gdn_lockstep **out, gdn_error *err);
+
+/* Running decays that start at 1. product: [heads] in the backend's memory */
+gdn_status gdn_lockstep_ones(const gdn_backend *b, gdn_product *product, size_t heads, gdn_error *err);
+
+/* Where `done` tokens end a packed sequence: every engine and running decay starts anew
+ * (lockstep_sequence.c). */
+gdn_status gdn_lockstep_next_sequence(gdn_lockstep *l, int64_t done, gdn_error *err);
 
 /* Advance to the end of the plan. */
 gdn_status gdn_lockstep_run(gdn_lockstep *l, gdn_task_progress progress, void *context, gdn_error *err);

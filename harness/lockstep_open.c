@@ -13,18 +13,23 @@ static size_t heads_of(const gdn_lockstep *l)
 
 /* ---- traces ---- */
 
+gdn_status gdn_lockstep_ones(const gdn_backend *b, gdn_product *product, size_t heads, gdn_error *err)
+{
+    gdn_product *one = gdn_calloc(heads, sizeof *one);
+    if (!one)
+        return gdn_no_memory(err, "running decays");
+    for (size_t h = 0; h < heads; h++)
+        one[h] = gdn_product_one;
+    gdn_status status = b->put(product, one, heads * sizeof *one, err);
+    free(one);
+    return status;
+}
+
 /* Running decays that start at 1. product: [heads] */
 static gdn_status products_open(const gdn_backend *b, gdn_product **product, size_t heads, gdn_error *err)
 {
-    gdn_product *one = gdn_calloc(heads, sizeof *one);
-    gdn_status status = one ? b->alloc((void **)product, heads, sizeof *one, "running decays", err)
-                            : gdn_no_memory(err, "running decays");
-    for (size_t h = 0; h < heads && !status; h++)
-        one[h] = gdn_product_one;
-    if (!status)
-        status = b->put(*product, one, heads * sizeof *one, err);
-    free(one);
-    return status;
+    gdn_status status = b->alloc((void **)product, heads, sizeof **product, "running decays", err);
+    return status ? status : gdn_lockstep_ones(b, *product, heads, err);
 }
 
 static gdn_status trace_open(const gdn_lockstep *l, const gdn_backend *backend, gdn_trace *t, int heads,
@@ -80,8 +85,12 @@ static int stored_set(gdn_lockstep *l, const gdn_profile *p)
     }
     for (size_t j = 0; j < dv; j++)
         set->norm_weight[j] = p ? gdn_profile_norm_weight(p, s->norm_weight[j]) : s->norm_weight[j];
-    set->params =
-        (gdn_params){p && p->store_a, set->decay, set->dt_bias, set->norm_weight, p ? p->alpha : GDN_FP64};
+    set->params = (gdn_params){.decay_is_a = p && p->store_a,
+                               .decay = set->decay,
+                               .dt_bias = set->dt_bias,
+                               .norm_weight = set->norm_weight,
+                               .beta_shift = s->beta_shift,
+                               .alpha = p ? p->alpha : GDN_FP64};
     for (int i = 0; i < l->sets; i++) {
         const gdn_set *o = &l->set[i];
         if (o->params.decay_is_a == set->params.decay_is_a && o->params.alpha == set->params.alpha &&
@@ -117,7 +126,8 @@ static gdn_status choose(gdn_lockstep *l, gdn_error *err)
         stored_set(l, NULL);
     } else {
         memcpy(l->set[0].norm_weight, l->source->norm_weight, dv * sizeof(double));
-        l->set[0].params = (gdn_params){.norm_weight = l->set[0].norm_weight, .alpha = GDN_FP64};
+        l->set[0].params = (gdn_params){
+            .norm_weight = l->set[0].norm_weight, .beta_shift = l->source->beta_shift, .alpha = GDN_FP64};
         l->sets = 1;
     }
     for (int i = 0; i < n; i++) {
@@ -213,7 +223,10 @@ static gdn_status open_levels(gdn_lockstep *l, int s, gdn_error *err)
                            .recurrence = l->recurrence,
                            .precision = l->ladder->engine[GDN_WITNESS] || i == GDN_BASE
                                             ? l->e->precision
-                                            : l->e->check_precision};
+                                            : l->e->check_precision,
+                           .state0 = l->state0 ? l->state0 + (size_t)level->head * (size_t)source->shape.dk *
+                                                                 (size_t)source->shape.dv
+                                               : NULL};
         if (setup.params.decay) {
             setup.params.decay += level->head;
             setup.params.dt_bias += level->head;
@@ -248,6 +261,7 @@ static gdn_status open_engines(gdn_lockstep *l, gdn_error *err)
                            .params = l->set[sub->set].params,
                            .recurrence = l->recurrence,
                            .seed = s->seed,
+                           .state0 = l->state0,
                            .recipe =
                                sub->recorded ? (const void *)sub->recorded : (const void *)&sub->own.recipe};
         if (!s->has_parameters && sub->profile)
@@ -258,6 +272,19 @@ static gdn_status open_engines(gdn_lockstep *l, gdn_error *err)
     if (!status && visitors)
         status = trace_open(l, &gdn_backend_cpu, &l->local, s->shape.heads, s->shape.dv, false, err);
     return status;
+}
+
+/* The initial state, where there is one. */
+static gdn_status open_state0(gdn_lockstep *l, gdn_error *err)
+{
+    gdn_shape shape = l->source->shape;
+    if (!l->source->has_state0 || !l->recurrence)
+        return GDN_OK;
+    l->state0 = gdn_calloc((size_t)shape.heads * (size_t)shape.dk * (size_t)shape.dv, sizeof *l->state0);
+    if (!l->state0)
+        return gdn_no_memory(err, "the initial state");
+    gdn_source_initial_state(l->source, l->state0);
+    return GDN_OK;
 }
 
 /* Room for inputs and sums. */
@@ -315,12 +342,15 @@ gdn_status gdn_lockstep_open(const gdn_task *task, gdn_lockstep **out, gdn_error
     if (!status)
         status = gdn_plan_make(l->source->lengths, l->source->length_count, &l->plan, err);
     if (!status) {
+        gdn_plan_pack(&l->plan, l->source->sequences, l->source->sequence_count);
         l->block = l->plan.last < task->block ? (int)l->plan.last : task->block;
         wanted(l);
         status = choose(l, err);
     }
     if (!status)
         status = choose_columns(l, err);
+    if (!status)
+        status = open_state0(l, err);
     if (!status)
         status = open_engines(l, err);
     if (!status)
@@ -358,8 +388,8 @@ void gdn_lockstep_close(gdn_lockstep *l)
                      l->inputs};
     for (size_t i = 0; i < sizeof there / sizeof there[0]; i++)
         b->release(there[i]);
-    void *here[] = {l->set,           l->subject, l->checked, l->witnessed,
-                    l->witness_index, l->closed,  l->joined,  l->averages};
+    void *here[] = {l->set,    l->subject, l->checked,  l->witnessed, l->witness_index,
+                    l->closed, l->joined,  l->averages, l->state0};
     for (size_t i = 0; i < sizeof here / sizeof here[0]; i++)
         free(here[i]);
     gdn_source_close(l->source);

@@ -18,8 +18,10 @@ static const struct {
     {"plot", gdn_command_plot, "draw the figures of experiments that were run (SVG and PDF)"},
     {"report", gdn_command_report, "write report.md and report.html from the rows and figures"},
     {"gate", gdn_command_gate, "one decay gate in every format, beside the truth"},
+    {"layer", gdn_command_layer, "a whole layer from a file, stage by stage, beside the truth"},
+    {"claims", gdn_command_claims, "the verdict on every claim of claims.yaml, from the results"},
     {"bench", gdn_command_bench, "speed of every engine beside the machine's limits"},
-    {"list", gdn_command_list, "formats, recipes, profiles, engines, experiments, columns"},
+    {"list", gdn_command_list, "formats, recipes, profiles, engines, experiments, columns, probes, layers"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

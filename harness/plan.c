@@ -3,6 +3,7 @@
 #include "harness/plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static int ascending(const void *a, const void *b)
 {
@@ -57,4 +58,19 @@ gdn_status gdn_plan_make(const int64_t *lengths, int n, gdn_plan *plan, gdn_erro
     for (int i = 0; i < plan->samples; i++)
         plan->quarter[i] = on_grid(plan->sample[i]);
     return GDN_OK;
+}
+
+void gdn_plan_pack(gdn_plan *plan, const int64_t *ends, int n)
+{
+    for (int i = 0, at = 0; i < n; i++) {
+        while (plan->segment_end[at] < ends[i])
+            at++;
+        if (plan->segment_end[at] > ends[i]) {
+            size_t rest = (size_t)(plan->segments++ - at);
+            memmove(plan->segment_end + at + 1, plan->segment_end + at, rest * sizeof *plan->segment_end);
+            memmove(plan->edge + at + 1, plan->edge + at, rest * sizeof *plan->edge);
+            plan->segment_end[at] = ends[i];
+        }
+        plan->edge[at] = true;
+    }
 }

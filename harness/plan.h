@@ -36,4 +36,8 @@ typedef struct gdn_plan {
 /* lengths: [n] ascending. */
 gdn_status gdn_plan_make(const int64_t *lengths, int n, gdn_plan *plan, gdn_error *err);
 
+/* Let segments end at these positions too, and sums start over there: the ends of packed sequences.
+ * ends: [n] ascending, n <= GDN_PLAN_LENGTHS, below plan->last. */
+void gdn_plan_pack(gdn_plan *plan, const int64_t *ends, int n);
+
 #endif

@@ -57,6 +57,12 @@ const gdn_figure gdn_figures[] = {
      "and the "
      "worst case in each binade",
      "last.csv"},
+    {"budget_y", "budget", "quantity = 'y'",
+     "Error budget of the layer output y: what each stored tensor costs alone and together, its share of the "
+     "squared error of all, and how much smaller the error gets where it alone is kept",
+     "budget.csv"},
+    {"budget_o", "budget", "quantity = 'o'", "Error budget of the recurrence output o", "budget.csv"},
+    {"budget_state", "budget", "quantity = 'state'", "Error budget of the recurrent state S", "budget.csv"},
 };
 const int gdn_figure_count = sizeof gdn_figures / sizeof gdn_figures[0];
 
@@ -96,6 +102,7 @@ typedef struct contents {
     bool error_of[3]; /* o, y, state: a row with a number above zero */
     bool whole;       /* o, y or state over [1, T] */
     bool gate;        /* enough heads with a storage error of g */
+    bool budget;      /* there is a budget.csv */
     double n_least, n_most;
     char reference[64]; /* rungs, with commas */
 } contents;
@@ -170,11 +177,21 @@ static gdn_status read_contents(const char *dir, contents *s, gdn_error *err)
     if (!status)
         status = look_at(t, s, err);
     gdn_table_free(t);
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/budget.csv", dir) < (int)sizeof path)
+        s->budget = access(path, R_OK) == 0;
     return status;
+}
+
+static bool of_budget(const gdn_figure *figure)
+{
+    return strcmp(figure->script, "budget") == 0;
 }
 
 static bool applies(const gdn_figure *figure, const contents *s)
 {
+    if (of_budget(figure) && !s->budget)
+        return false;
     for (int i = 0; i < DRAWN; i++) {
         char setting[40];
         snprintf(setting, sizeof setting, "quantity = '%s'", drawn_quantities[i]);
@@ -439,7 +456,8 @@ static gdn_status draw_figure(const drawing *d, const gdn_figure *figure, const 
         status = draw(d, figure, "pdf", &drawn, err);
     if (!drawn && !status) {
         forget(d, figure);
-        fprintf(stderr, "%s: no data for this figure; skipped\n", figure->name);
+        if (s->budget || !of_budget(figure)) /* few experiments have one */
+            fprintf(stderr, "%s: no data for this figure; skipped\n", figure->name);
     }
     return status;
 }

@@ -89,7 +89,8 @@ json_t *gdn_bench_context(void)
 /* {name: sha256} of the result files that are there. */
 static json_t *files(const char *directory)
 {
-    static const char *const names[] = {"cells.csv", "last.csv", "summary.csv", "growth.csv", "tasks.csv"};
+    static const char *const names[] = {"cells.csv", "last.csv",   "summary.csv", "growth.csv",
+                                        "tasks.csv", "budget.csv", "probes.csv"};
     json_t *o = json_object();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[4096], sum[65];

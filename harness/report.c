@@ -24,9 +24,12 @@ static gdn_status write_text(const char *dir, const char *file, const char *cont
     return status;
 }
 
-static void compose(const gdn_results *r, FILE *f)
+static gdn_status compose(const gdn_results *r, FILE *f, gdn_error *err)
 {
     gdn_section_head(r, f);
+    gdn_status status = gdn_section_claims(r, f, err);
+    if (!status)
+        status = gdn_section_budget(r, f, err);
     gdn_section_figures(r, f);
     gdn_section_results(r, f);
     gdn_section_growth(r, f);
@@ -37,6 +40,7 @@ static void compose(const gdn_results *r, FILE *f)
     gdn_section_provenance(r, f);
     gdn_section_files(r, f);
     gdn_section_reproduce(r, f);
+    return status;
 }
 
 static gdn_status write_report(const gdn_results *r, FILE *summary, gdn_error *err)
@@ -46,9 +50,11 @@ static gdn_status write_report(const gdn_results *r, FILE *summary, gdn_error *e
     FILE *f = open_memstream(&md, &size);
     if (!f)
         return gdn_no_memory(err, "report.md");
-    compose(r, f);
-    gdn_status status =
-        fclose(f) ? gdn_no_memory(err, "report.md") : write_text(r->dir, "report.md", md, err);
+    gdn_status status = compose(r, f, err);
+    if (fclose(f) && !status)
+        status = gdn_no_memory(err, "report.md");
+    if (!status)
+        status = write_text(r->dir, "report.md", md, err);
     if (!status)
         status = gdn_report_page(r, md, &page, err);
     if (!status)

@@ -83,6 +83,12 @@ void gdn_section_provenance(const gdn_results *r, FILE *f);
 void gdn_section_files(const gdn_results *r, FILE *f);
 void gdn_section_reproduce(const gdn_results *r, FILE *f);
 
+/* What rests on these results of the ledger; nothing where there is none (report_claims.c). */
+gdn_status gdn_section_claims(const gdn_results *r, FILE *f, gdn_error *err);
+
+/* What each stored tensor costs; nothing where there is no budget.csv (report_budget.c). */
+gdn_status gdn_section_budget(const gdn_results *r, FILE *f, gdn_error *err);
+
 /* ---- Other forms ---- */
 
 /* The Markdown as a page of HTML, to be freed; figures are read from the directory (report_page.c). */

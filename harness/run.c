@@ -11,9 +11,11 @@
 
 #include "base/inputs.h"
 #include "harness/backend.h"
+#include "harness/budget.h"
 #include "harness/experiment.h"
 #include "harness/export.h"
 #include "harness/outfile.h"
+#include "harness/probe.h"
 #include "harness/progress.h"
 #include "harness/provenance.h"
 #include "harness/store.h"
@@ -194,13 +196,6 @@ static gdn_status missing(pool *p, const gdn_task *tasks, int count, int *todo, 
     return GDN_OK;
 }
 
-static gdn_status count_below(void *context, const gdn_row *row, gdn_error *err)
-{
-    (void)err;
-    *(int64_t *)context += strcmp(row->flag, gdn_flag_names[GDN_BELOW_REFERENCE]) == 0;
-    return GDN_OK;
-}
-
 static gdn_status finish(const gdn_experiment *e, pool *p, int count, const gdn_run_options *o,
                          gdn_run_result *r, gdn_error *err)
 {
@@ -219,7 +214,11 @@ static gdn_status finish(const gdn_experiment *e, pool *p, int count, const gdn_
     if (!status)
         status = gdn_export(p->store, r->directory, ids, count, err);
     if (!status)
-        status = gdn_store_rows(p->store, ids, count, "cell", count_below, &r->below, err);
+        status = gdn_budget_export(e, p->store, r->directory, ids, count, err);
+    if (!status)
+        status = gdn_probes_run(e, r->directory, err);
+    if (!status)
+        status = gdn_store_count(p->store, ids, count, gdn_flag_names[GDN_BELOW_REFERENCE], &r->below, err);
     free(ids);
     r->certify_share = p->seconds > 0 ? p->certify_seconds / p->seconds : 0;
     if (!status)

@@ -14,47 +14,99 @@
 
 /* ---- parameters ---- */
 
-enum { UNIFORM_LO, UNIFORM_HI };
+enum { LO, HI };
 
 static double between(double lo, double hi, double u)
 {
     return lo + (hi - lo) * u;
 }
 
-/* log A with A ~ U(lo, hi) of the named initialisation. */
-static double init_a_log(gdn_init init, double u)
+/* Bounds of A, [init][LO, HI]. */
+static const double a_range[GDN_INITS][2] = {
+    [GDN_INIT_FLA] = {0, 16},      [GDN_INIT_HF] = {0.01, 16},      [GDN_INIT_MEGATRON] = {1, 16},
+    [GDN_INIT_FLA_BF16] = {0, 16}, [GDN_INIT_HF_BF16] = {0.01, 16}, [GDN_INIT_MEGATRON_BF16] = {1, 16}};
+
+/* log A with A ~ U(lo, hi). */
+static double log_uniform_a(gdn_init init, double u, double dt_bias)
 {
-    static const double range[GDN_INITS][2] = {
-        [GDN_INIT_FLA] = {0, 16}, [GDN_INIT_HF] = {0.01, 16}, [GDN_INIT_MEGATRON] = {1, 16}};
-    return gdn_log(between(range[init][UNIFORM_LO], range[init][UNIFORM_HI], u));
+    (void)dt_bias;
+    return gdn_log(between(a_range[init][LO], a_range[init][HI], u));
 }
 
-/* FLA: softplus^-1(dt) = dt + log(1 - e^-dt), dt log-uniform in [1e-3, 1e-1]; else ones. */
-static double init_dt_bias(gdn_init init, double u)
+/*
+ * The same on a bf16 tensor, as torch's uniform_ and log_ do it on a GPU: A = RN_bf16(lo + (hi - lo) u),
+ * where a draw that rounds up to hi, which is excluded, becomes lo; RN_bf16(log A). A = 0 has the logarithm
+ * -inf: a head that never decays.
+ */
+static double log_uniform_a_bf16(gdn_init init, double u, double dt_bias)
 {
-    if (init != GDN_INIT_FLA)
-        return 1;
+    const gdn_format *bf16 = &gdn_formats[GDN_BF16];
+    double lo = gdn_round(bf16, a_range[init][LO]), hi = a_range[init][HI],
+           a = gdn_round(bf16, between(lo, hi, u));
+    (void)dt_bias;
+    if (a == hi)
+        a = lo;
+    return a > 0 ? gdn_round(bf16, gdn_log(a)) : -gdn_infinity();
+}
+
+/*
+ * Time constants tau = 1 / (A softplus(dt_bias)), in tokens, of the 2304 heads of Qwen3.6-27B: how many are
+ * at most this long. The publication counts up to 128; that none is below 0.05 or above 4096 is assumed, and
+ * between two counts heads are taken to lie evenly in log tau.
+ */
+static const struct {
+    double tau, heads;
+} time_constants[] = {{0.05, 0},  {0.25, 14}, {0.5, 48},   {1, 118},    {8, 610},
+                      {32, 1113}, {64, 1304}, {128, 1460}, {4096, 2304}};
+
+/* log(1 / (tau softplus(dt_bias))) */
+static double log_a_of_tau(gdn_init init, double u, double dt_bias)
+{
+    const int last = (int)(sizeof time_constants / sizeof time_constants[0]) - 1;
+    double heads = u * time_constants[last].heads;
+    int i = 1;
+    (void)init;
+    while (i < last && heads > time_constants[i].heads)
+        i++;
+    double from = time_constants[i - 1].heads, to = time_constants[i].heads;
+    return -between(gdn_log(time_constants[i - 1].tau), gdn_log(time_constants[i].tau),
+                    (heads - from) / (to - from)) -
+           (dt_bias < -36 ? dt_bias : gdn_log(gdn_softplus(dt_bias))); /* there softplus x is e^x */
+}
+
+/* FLA: softplus^-1(dt) = dt + log(1 - e^-dt), dt log-uniform in [1e-3, 1e-1]. */
+static double fla_dt_bias(gdn_init init, double u, double dt_bias)
+{
     double dt = gdn_exp(between(gdn_log(1e-3), gdn_log(1e-1), u));
+    (void)init;
+    (void)dt_bias;
     return dt + gdn_log(1 - gdn_exp(-dt));
 }
 
-static double init_ones(gdn_init init, double u)
-{
-    (void)init;
-    (void)u;
-    return 1;
-}
+/* What an initialisation makes of a uniform number, for the head's dt_bias; NULL: 1. */
+typedef double (*initialiser)(gdn_init init, double u, double dt_bias);
 
-/* n fp32 values of a parameter. */
-static void draw(const gdn_draw *d, double (*init)(gdn_init, double), gdn_stream stream, uint64_t seed, int n,
-                 double *x)
+static const initialiser init_a_log[GDN_INITS] = {[GDN_INIT_FLA] = log_uniform_a,
+                                                  [GDN_INIT_HF] = log_uniform_a,
+                                                  [GDN_INIT_MEGATRON] = log_uniform_a,
+                                                  [GDN_INIT_TAU] = log_a_of_tau,
+                                                  [GDN_INIT_FLA_BF16] = log_uniform_a_bf16,
+                                                  [GDN_INIT_HF_BF16] = log_uniform_a_bf16,
+                                                  [GDN_INIT_MEGATRON_BF16] = log_uniform_a_bf16};
+static const initialiser init_dt_bias[GDN_INITS] = {[GDN_INIT_FLA] = fla_dt_bias};
+static const initialiser init_norm_weight[GDN_INITS] = {NULL};
+
+/* n fp32 values of a parameter. dt_bias: [n] where an initialisation needs it. */
+static void draw(const gdn_draw *d, const initialiser *init, const double *dt_bias, gdn_stream stream,
+                 uint64_t seed, int n, double *x)
 {
+    initialiser made = d && d->init ? init[*d->init] : NULL;
     for (int h = 0; h < n; h++) {
         double u = gdn_uniform(seed, stream, (uint32_t)h, 0);
-        double value = !d          ? 1
-                       : d->values ? d->values[(unsigned)h % d->values_count]
-                       : d->init   ? init(*d->init, u)
-                                   : between(d->uniform[UNIFORM_LO], d->uniform[UNIFORM_HI], u);
+        double value = d && d->values    ? d->values[(unsigned)h % d->values_count]
+                       : d && d->uniform ? between(d->uniform[LO], d->uniform[HI], u)
+                       : made            ? made(*d->init, u, dt_bias ? dt_bias[h] : 0)
+                                         : 1;
         x[h] = (float)value;
     }
 }
@@ -101,6 +153,16 @@ static void describe(const gdn_source *s, text *t)
     say_draw(t, "a_log", p->a_log);
     say_draw(t, "dt_bias", p->dt_bias);
     say_draw(t, "norm_weight", p->norm_weight);
+    /* fields that came later: said only where they are given, so that cell ids stay */
+    if (s->spec.group > 1)
+        say(t, ";group=%d", s->spec.group);
+    if (s->beta_shift)
+        say(t, ";beta_factor=2");
+    if (p->initial_scale > 0)
+        say(t, ";initial=%.17gN", p->initial_scale);
+    if (s->sequence_count)
+        say(t, ";%d sequences %016" PRIx64, s->sequence_count,
+            (uint64_t)XXH3_64bits(s->sequences, (size_t)s->sequence_count * sizeof *s->sequences));
 }
 
 /* ---- life ---- */
@@ -116,6 +178,7 @@ static gdn_input_spec input_spec(const gdn_population *p)
         .a_scale = p->a_scale ? *p->a_scale : 1,
         .b_mean = p->b_mean ? *p->b_mean : 0,
         .b_scale = p->b_scale ? *p->b_scale : 1,
+        .group = (int)p->group,
     };
 }
 
@@ -127,6 +190,7 @@ static gdn_status open_drawn(const gdn_experiment *e, gdn_source *s, gdn_error *
     s->shape = (gdn_shape){(int)p->heads, (int)e->file->dk, (int)e->file->dv};
     s->spec = input_spec(p);
     s->has_parameters = s->has_z = true;
+    s->has_state0 = p->initial_scale > 0;
     size_t H = (size_t)s->shape.heads;
     s->a_log = gdn_calloc(H, sizeof *s->a_log);
     s->dt_bias = gdn_calloc(H, sizeof *s->dt_bias);
@@ -137,10 +201,33 @@ static gdn_status open_drawn(const gdn_experiment *e, gdn_source *s, gdn_error *
     s->length_count = (int)n;
     for (unsigned i = 0; i < n; i++)
         s->lengths[i] = (int64_t)lengths[i];
-    draw(p->a_log, init_a_log, GDN_STREAM_A_LOG, s->seed, s->shape.heads, s->a_log);
-    draw(p->dt_bias, init_dt_bias, GDN_STREAM_DT_BIAS, s->seed, s->shape.heads, s->dt_bias);
-    draw(p->norm_weight, init_ones, GDN_STREAM_NORM_WEIGHT, s->seed, s->shape.dv, s->norm_weight);
+    draw(p->dt_bias, init_dt_bias, NULL, GDN_STREAM_DT_BIAS, s->seed, s->shape.heads, s->dt_bias);
+    draw(p->a_log, init_a_log, s->dt_bias, GDN_STREAM_A_LOG, s->seed, s->shape.heads, s->a_log);
+    draw(p->norm_weight, init_norm_weight, NULL, GDN_STREAM_NORM_WEIGHT, s->seed, s->shape.dv,
+         s->norm_weight);
     return GDN_OK;
+}
+
+/* Where the packed sequences end; a file says only now how long it is. */
+static gdn_status open_sequences(const gdn_experiment *e, int index, gdn_source *s, gdn_error *err)
+{
+    const gdn_population *p = s->population;
+    int n = (int)p->sequences_count;
+    int64_t last = s->lengths[s->length_count - 1];
+    s->sequences = gdn_calloc((size_t)n, sizeof *s->sequences);
+    if (!s->sequences)
+        return gdn_no_memory(err, "a population");
+    for (int i = 0; i < n; i++)
+        s->sequences[i] = (int64_t)p->sequences[i];
+    s->sequence_count = n;
+    if (n == 0 || s->sequences[n - 1] < last)
+        return GDN_OK;
+    char path[64];
+    snprintf(path, sizeof path, "populations/%d/sequences/%d", index, n - 1);
+    return gdn_fail(err, GDN_BAD_INPUT,
+                    "%s:%d: %s: %" PRId64 " is not inside the %" PRId64
+                    " tokens of the file; sequences end before the last token",
+                    e->path, gdn_yaml_line(e->text, path), path, s->sequences[n - 1], last);
 }
 
 gdn_status gdn_source_open(const gdn_experiment *e, int index, uint64_t seed, int room, gdn_source **out,
@@ -151,10 +238,13 @@ gdn_status gdn_source_open(const gdn_experiment *e, int index, uint64_t seed, in
         return gdn_no_memory(err, "a population");
     s->population = &e->file->populations[index];
     s->seed = seed;
+    s->beta_shift = s->population->beta_factor == 2;
     text t = {.n = 0};
     uint64_t digest = 0;
     gdn_status status =
         s->population->file ? gdn_source_open_file(e, s, &digest, err) : open_drawn(e, s, err);
+    if (!status)
+        status = open_sequences(e, index, s, err);
     if (!status) {
         int64_t last = s->lengths[s->length_count - 1];
         s->room = room = room < last ? room : (int)last;
@@ -179,8 +269,9 @@ void gdn_source_close(gdn_source *s)
 {
     if (!s)
         return;
-    void *all[] = {s->a_log, s->dt_bias, s->norm_weight, s->lengths, s->text, s->q,    s->k,
-                   s->v,     s->z,       s->a,           s->g,       s->b,    s->beta, s->block};
+    void *all[] = {s->a_log, s->dt_bias, s->norm_weight, s->lengths,  s->text, s->q,
+                   s->k,     s->v,       s->z,           s->a,        s->g,    s->b,
+                   s->beta,  s->block,   s->state0,      s->sequences};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]);
     for (int i = 0; i < s->recorded_count; i++) {
@@ -243,11 +334,23 @@ void gdn_source_block(gdn_source *s, int64_t first, int n, int head, int heads, 
     block->b = b;
 }
 
+void gdn_source_initial_state(const gdn_source *s, double *state0)
+{
+    size_t n = (size_t)s->shape.heads * (size_t)s->shape.dk * (size_t)s->shape.dv;
+    if (!s->state0) {
+        gdn_initial_state(s->population->initial_scale, &s->shape, s->seed, 0, state0);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        state0[i] = s->state0[i];
+}
+
 /* ---- recorded outputs ---- */
 
 typedef struct replay {
     const gdn_recorded *r;
     gdn_shape shape;
+    int64_t done; /* tokens so far, of all sequences: a block counts those of its own */
 } replay;
 
 static gdn_status replay_open(void **self, const gdn_setup *setup, gdn_error *err)
@@ -260,7 +363,7 @@ static gdn_status replay_open(void **self, const gdn_setup *setup, gdn_error *er
     return GDN_OK;
 }
 
-/* to[h][n][d] = from[first - 1 + n][h][d]; what was not recorded is left alone. */
+/* to[h][n][d] = from[done + n][h][d]; what was not recorded is left alone. */
 static void replay_rows(const replay *e, const gdn_block *in, const float *from, size_t d, double *to)
 {
     size_t H = (size_t)e->shape.heads, n = (size_t)in->tokens;
@@ -269,17 +372,18 @@ static void replay_rows(const replay *e, const gdn_block *in, const float *from,
     for (size_t h = 0; h < H; h++)
         for (size_t t = 0; t < n; t++)
             for (size_t j = 0; j < d; j++)
-                to[(h * n + t) * d + j] = from[(((size_t)in->first - 1 + t) * H + h) * d + j];
+                to[(h * n + t) * d + j] = from[(((size_t)e->done + t) * H + h) * d + j];
 }
 
 static gdn_status replay_advance(void *self, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
 {
-    const replay *e = self;
+    replay *e = self;
     size_t dv = (size_t)e->shape.dv;
     (void)err;
     replay_rows(e, in, e->r->g, 1, out->g);
     replay_rows(e, in, e->r->o, dv, out->o);
     replay_rows(e, in, e->r->y, dv, out->y);
+    e->done += in->tokens;
     return GDN_OK;
 }
 

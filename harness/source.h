@@ -32,11 +32,16 @@ typedef struct gdn_source {
     double *norm_weight;     /* [dv] */
     int64_t *lengths;        /* [length_count] ascending */
     int length_count;
-    char *text; /* canonical description: all that determines parameters and inputs but the seed */
+    int64_t *sequences; /* [sequence_count] packed: after these tokens the state starts anew */
+    int sequence_count;
+    int beta_shift;  /* as in gdn_params */
+    bool has_state0; /* the state starts from something other than zero */
+    char *text;      /* canonical description: all that determines parameters and inputs but the seed */
     gdn_recorded *recorded; /* [recorded_count] */
     int recorded_count;
     float *q, *k, *v, *z;    /* file: [T][H][d] */
     float *a, *g, *b, *beta; /* file: [T][H] */
+    float *state0;           /* file: [H][dk][dv] or NULL */
     float *block;            /* room for one block */
     int room;                /* tokens it holds */
 } gdn_source;
@@ -51,6 +56,9 @@ void gdn_source_close(gdn_source *s);
  * the next call.
  */
 void gdn_source_block(gdn_source *s, int64_t first, int n, int head, int heads, gdn_block *block);
+
+/* The state that every sequence starts from, where there is one. state0: [H][dk][dv] */
+void gdn_source_initial_state(const gdn_source *s, double *state0);
 
 /* Recorded outputs as an engine: setup->recipe is a const gdn_recorded *. */
 extern const gdn_engine gdn_recorded_engine;

@@ -227,6 +227,7 @@ static gdn_status fill(const reader *r, gdn_source *s)
     s->shape = (gdn_shape){(int)H, (int)dk, (int)dv};
     s->has_parameters = f->a_log && f->dt_bias && !f->g;
     s->has_z = f->z != NULL;
+    s->has_state0 = f->initial_state != NULL;
     s->length_count = 1;
     if (!(s->lengths = gdn_calloc(1, sizeof *s->lengths)))
         return gdn_no_memory(r->err, "a population");
@@ -239,6 +240,7 @@ static gdn_status fill(const reader *r, gdn_source *s)
         (status = load(r, "g", f->g, (extent){{1, T, H}}, &s->g)) ||
         (status = load(r, "b", f->b, (extent){{1, T, H}}, &s->b)) ||
         (status = load(r, "beta", f->beta, (extent){{1, T, H}}, &s->beta)) ||
+        (status = load(r, "initial_state", f->initial_state, (extent){{H, dk, dv}}, &s->state0)) ||
         (f->project_a && (status = project(r, f->project_a, T, H, &s->a))) ||
         (status = repeat_heads(r, &s->q, T, q[1], H, dk)) ||
         (status = repeat_heads(r, &s->k, T, k[1], H, dk)) ||
@@ -313,4 +315,6 @@ void gdn_source_file_text(const gdn_source *s, uint64_t digest, char *out, size_
     size_t n = (size_t)snprintf(out, size, ";file=%016" PRIx64, digest);
     for (size_t i = 0; i < sizeof names / sizeof names[0] && n < size; i++)
         n += (size_t)snprintf(out + n, size - n, ";%s", names[i] ? names[i] : "");
+    if (f->initial_state && n < size)
+        snprintf(out + n, size - n, ";initial_state=%s", f->initial_state);
 }

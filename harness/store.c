@@ -119,7 +119,9 @@ gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err)
         return gdn_no_memory(err, "a store");
     }
     gdn_status status = GDN_OK;
-    if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+    /* no locks of SQLite's own: a connection is used by one thread at a time */
+    if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK)
         status = complain(s, "open the store", err);
     if (!status && sqlite3_db_readonly(s->db, "main") == 1)
         status = gdn_fail(err, GDN_BAD_INPUT, "%s: the store is read-only", path);
@@ -327,29 +329,67 @@ static gdn_status choose(gdn_store *s, const char *const *tasks, int n, gdn_erro
     return status;
 }
 
-gdn_status gdn_store_rows(gdn_store *s, const char *const *tasks, int n, const char *order,
-                          gdn_store_visit visit, void *context, gdn_error *err)
+/* Is the column among those of ",a,b,"? */
+static bool listed(const char *columns, const char *name)
 {
-    char sql[2048];
+    char quoted[64];
+    snprintf(quoted, sizeof quoted, ",%s,", name);
+    return !columns || strstr(columns, quoted);
+}
+
+gdn_status gdn_store_select(gdn_store *s, const char *const *tasks, int n, gdn_store_part part,
+                            const char *order, gdn_store_visit visit, void *context, gdn_error *err)
+{
+    char sql[4096];
     sqlite3_stmt *q = NULL;
-    int length = snprintf(sql, sizeof sql, "SELECT ");
-    for (int i = 0; i < gdn_column_count; i++)
-        length += snprintf(sql + length, sizeof sql - (size_t)length, "%s\"%s\"", i ? "," : "",
+    int length = snprintf(sql, sizeof sql, "SELECT "), wanted[64], count = 0;
+    for (int i = 0; i < gdn_column_count; i++) {
+        if (!listed(part.columns, gdn_columns[i].name))
+            continue;
+        length += snprintf(sql + length, sizeof sql - (size_t)length, "%s\"%s\"", count ? "," : "",
                            gdn_columns[i].name);
+        wanted[count++] = i;
+    }
     snprintf(sql + length, sizeof sql - (size_t)length,
-             " FROM rows JOIN temp.wanted USING (task) ORDER BY %s", order);
+             " FROM rows JOIN temp.wanted USING (task) WHERE %s ORDER BY %s", part.where ? part.where : "1",
+             order);
     gdn_status status = choose(s, tasks, n, err);
     if (!status)
         status = prepare(s, sql, &q, err);
     int code = SQLITE_DONE;
+    gdn_row row = {0};
     while (!status && (code = sqlite3_step(q)) == SQLITE_ROW) {
-        gdn_row row;
-        for (int i = 0; i < gdn_column_count; i++)
-            fetch(q, i, &gdn_columns[i], &row);
+        for (int i = 0; i < count; i++)
+            fetch(q, i, &gdn_columns[wanted[i]], &row);
         status = visit(context, &row, err);
     }
     if (!status && code != SQLITE_DONE)
         status = complain(s, "read the store", err);
+    sqlite3_finalize(q);
+    return status;
+}
+
+gdn_status gdn_store_rows(gdn_store *s, const char *const *tasks, int n, const char *order,
+                          gdn_store_visit visit, void *context, gdn_error *err)
+{
+    return gdn_store_select(s, tasks, n, (gdn_store_part){NULL, NULL}, order, visit, context, err);
+}
+
+gdn_status gdn_store_count(gdn_store *s, const char *const *tasks, int n, const char *flag, int64_t *count,
+                           gdn_error *err)
+{
+    sqlite3_stmt *q = NULL;
+    gdn_status status = choose(s, tasks, n, err);
+    if (!status)
+        status =
+            prepare(s, "SELECT count(*) FROM rows JOIN temp.wanted USING (task) WHERE flag = ?", &q, err);
+    if (!status) {
+        sqlite3_bind_text(q, 1, flag, -1, SQLITE_STATIC);
+        if (sqlite3_step(q) == SQLITE_ROW)
+            *count = sqlite3_column_int64(q, 0);
+        else
+            status = complain(s, "read the store", err);
+    }
     sqlite3_finalize(q);
     return status;
 }

@@ -45,6 +45,20 @@ typedef gdn_status (*gdn_store_visit)(void *context, const gdn_row *row, gdn_err
 gdn_status gdn_store_rows(gdn_store *s, const char *const *tasks, int n, const char *order,
                           gdn_store_visit visit, void *context, gdn_error *err);
 
+/*
+ * The same for a part of it: rows for which `where` holds, and of these only the columns in `columns`
+ * (",a,b,": commas all around), the others zero. Sorting millions of rows costs by their width.
+ */
+typedef struct gdn_store_part {
+    const char *columns, *where; /* NULL: all */
+} gdn_store_part;
+gdn_status gdn_store_select(gdn_store *s, const char *const *tasks, int n, gdn_store_part part,
+                            const char *order, gdn_store_visit visit, void *context, gdn_error *err);
+
+/* How many rows of the tasks have this flag. */
+gdn_status gdn_store_count(gdn_store *s, const char *const *tasks, int n, const char *flag, int64_t *count,
+                           gdn_error *err);
+
 /* The record of a task; its texts live until the next call. found = false when it is not there. */
 gdn_status gdn_store_task(gdn_store *s, const char *task, gdn_task_record *record, bool *found,
                           gdn_error *err);

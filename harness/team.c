@@ -40,20 +40,13 @@ static gdn_outputs outputs_from(const gdn_outputs *out, size_t rows, size_t colu
 /* The first head of a part. */
 static int first_head(const gdn_team *t, int part)
 {
-    return (int)((int64_t)t->shape.heads * part / t->parts);
+    return (int)((int64_t)t->setup.shape.heads * part / t->parts);
 }
 
-gdn_status gdn_team_open(gdn_team *t, const gdn_engine *engine, const gdn_setup *setup, int parts,
-                         gdn_error *err)
+/* Open every part on its heads of the setup. */
+static gdn_status open_parts(gdn_team *t, gdn_error *err)
 {
-    int heads = setup->shape.heads;
-    parts = parts < GDN_TEAM_MAX ? parts : GDN_TEAM_MAX;
-    *t = (gdn_team){.engine = engine,
-                    .parts = parts < heads ? parts : heads,
-                    .shape = setup->shape,
-                    .columns = setup->columns ? setup->ncolumns : setup->shape.dv};
-    if (!(t->self = gdn_calloc((size_t)t->parts, sizeof *t->self)))
-        return gdn_no_memory(err, "engines");
+    const gdn_setup *setup = &t->setup;
     gdn_status status = GDN_OK;
     for (int i = 0; i < t->parts && !status; i++) {
         int head = first_head(t, i);
@@ -63,9 +56,32 @@ gdn_status gdn_team_open(gdn_team *t, const gdn_engine *engine, const gdn_setup 
         part.params.decay = SKIP(setup->params.decay, head);
         part.params.dt_bias = SKIP(setup->params.dt_bias, head);
         part.state0 = SKIP(setup->state0, (size_t)head * (size_t)setup->shape.dk * (size_t)setup->shape.dv);
-        status = engine->open(&t->self[i], &part, err);
+        status = t->engine->open(&t->self[i], &part, err);
     }
     return status;
+}
+
+gdn_status gdn_team_open(gdn_team *t, const gdn_engine *engine, const gdn_setup *setup, int parts,
+                         gdn_error *err)
+{
+    int heads = setup->shape.heads;
+    parts = parts < GDN_TEAM_MAX ? parts : GDN_TEAM_MAX;
+    *t = (gdn_team){.engine = engine,
+                    .parts = parts < heads ? parts : heads,
+                    .setup = *setup,
+                    .columns = setup->columns ? setup->ncolumns : setup->shape.dv};
+    if (!(t->self = gdn_calloc((size_t)t->parts, sizeof *t->self)))
+        return gdn_no_memory(err, "engines");
+    return open_parts(t, err);
+}
+
+gdn_status gdn_team_restart(gdn_team *t, gdn_error *err)
+{
+    for (int i = 0; i < t->parts; i++) {
+        t->engine->close(t->self[i]);
+        t->self[i] = NULL;
+    }
+    return open_parts(t, err);
 }
 
 /* The first failure of several. */
@@ -88,7 +104,7 @@ gdn_status gdn_team_advance(const gdn_team *t, const gdn_block *in, const gdn_ou
 #pragma omp parallel for num_threads(t->parts) schedule(static, 1)
     for (int i = 0; i < t->parts; i++) {
         int head = first_head(t, i);
-        gdn_block block = gdn_block_from(in, t->shape, head);
+        gdn_block block = gdn_block_from(in, t->setup.shape, head);
         gdn_outputs to = outputs_from(out, (size_t)head * (size_t)in->tokens, (size_t)t->columns);
         status[i] = t->engine->advance(t->self[i], &block, &to, &own[i]);
     }
@@ -99,7 +115,7 @@ gdn_status gdn_team_read_state(const gdn_team *t, double *hi, double *lo, gdn_er
 {
     gdn_status status = GDN_OK;
     for (int i = 0; i < t->parts && !status; i++) {
-        size_t skip = (size_t)first_head(t, i) * (size_t)t->shape.dk * (size_t)t->columns;
+        size_t skip = (size_t)first_head(t, i) * (size_t)t->setup.shape.dk * (size_t)t->columns;
         status = t->engine->read_state(t->self[i], hi + skip, SKIP(lo, skip), err);
     }
     return status;

@@ -15,13 +15,16 @@ typedef struct gdn_team {
     const gdn_engine *engine; /* NULL: not opened */
     void **self;              /* [parts] */
     int parts;
-    gdn_shape shape; /* of all parts together */
+    gdn_setup setup; /* of all parts together */
     int columns;     /* value columns that it runs */
 } gdn_team;
 
 /* Open `engine` on the setup in at most `parts` parts of about as many heads each. */
 gdn_status gdn_team_open(gdn_team *team, const gdn_engine *engine, const gdn_setup *setup, int parts,
                          gdn_error *err);
+
+/* Start anew: close the parts and open them again on the same setup. */
+gdn_status gdn_team_restart(gdn_team *team, gdn_error *err);
 
 /* As the engine's own; parts run side by side. */
 gdn_status gdn_team_advance(const gdn_team *team, const gdn_block *in, const gdn_outputs *out,

@@ -89,6 +89,11 @@ gdn_status gdn_chunked_check(const gdn_setup *setup, gdn_error *err)
         return gdn_fail(err, GDN_BAD_INPUT,
                         "recipe %s: matrix products of the chunked form take fp32, tf32 or bf16, not %s",
                         r->name, gdn_formats[r->product].name);
+    if (r->inverse == GDN_E4M3 || r->inverse == GDN_E5M2)
+        return gdn_fail(
+            err, GDN_BAD_INPUT,
+            "recipe %s: the inverse of the chunked form rests in fp32, tf32, fp16 or bf16, not %s", r->name,
+            gdn_formats[r->inverse].name);
     if (r->state_rounding != GDN_NEAREST)
         return gdn_fail(err, GDN_BAD_INPUT,
                         "recipe %s: the chunked form rounds its state to nearest, not stochastically",
@@ -167,21 +172,10 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
 /* g and beta of head h, tokens t .. t + n - 1 of the block; g and alpha are written where wanted. */
 static void gates(engine *e, const gdn_block *in, const gdn_outputs *out, int h, int t, int n)
 {
-    const gdn_recipe *recipe = e->s.recipe;
-    const gdn_params *p = &e->s.params;
-    for (int x = 0; x < n; x++) {
-        size_t at = (size_t)h * (size_t)in->tokens + (size_t)(t + x);
-        gdn_gate gate = in->g ? gdn_gate_given(recipe, p->alpha, in->g[at])
-                              : gdn_gate_token(recipe, p->alpha, e->rate[h], p->dt_bias[h], in->a[at]);
-        e->g[x] = gdn_plain_nan(gdn_chunked_log_decay(p->alpha, &gate));
-        if (out->g)
-            out->g[at] = gate.g;
-        if (out->alpha)
-            out->alpha[at] = gate.alpha;
-        if (e->s.recurrence)
-            e->beta[x] = gdn_plain_nan((float)(in->beta ? gdn_gate_beta_given(recipe, in->beta[at])
-                                                        : gdn_gate_beta(recipe, in->b[at])));
-    }
+    gdn_gate gate[GDN_CHUNK];
+    gdn_gate_tokens(&e->s, e->rate[h], in, out, h, t, n, gate, e->beta);
+    for (int x = 0; x < n; x++)
+        e->g[x] = gdn_plain_nan(gdn_chunked_log_decay(e->s.params.alpha, &gate[x]));
 }
 
 /* Tokens t .. t + n - 1 of the block for head h: rows of one chunk, which ends with them when `ends`. */
@@ -219,13 +213,22 @@ static void chunk_rows(engine *e, const gdn_block *in, const gdn_outputs *out, i
                           .w = e->w,
                           .state = state,
                           .o = out->o ? out->o + at * dv : NULL,
-                          .y = out->y ? out->y + at * dv : NULL};
+                          .y = out->y ? out->y + at * dv : NULL,
+                          .counts = e->s.counts};
     lay_chunk(e, row == 0 && ends ? e->whole : e->open + (size_t)h * e->chunk_floats, &c.chunk);
     lay_scratch(e, e->scratch, &c.scratch);
     run[gdn_isa_best()](&c);
     c.from += n;
     if (ends)
         close[gdn_isa_best()](&c, state);
+}
+
+/* The norms; kernels/chunked_tile.c counts the rest. */
+static void count_norms(const engine *e, double tokens, bool normed, gdn_counts *counts)
+{
+    gdn_l2_norm_count(e->s.recipe, 2 * tokens, e->s.shape.dk, false, counts);
+    if (normed)
+        gdn_out_norm_count(tokens, e->s.shape.dv, counts);
 }
 
 static gdn_status engine_advance(void *self, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
@@ -252,6 +255,8 @@ static gdn_status engine_advance(void *self, const gdn_block *in, const gdn_outp
         }
     }
     e->filled = row;
+    if (e->s.counts && e->s.recurrence)
+        count_norms(e, (double)H * in->tokens, out->y, e->s.counts);
     return GDN_OK;
 }
 

@@ -19,8 +19,21 @@
 
 enum { C = GDN_CHUNK, THREADS = 256, MOST_CHUNKS = 64 };
 
-/* Bytes of scratch that an engine is content with. */
+/* Bytes of scratch that engines are content with; they take a quarter of what is free at most. */
 static const size_t scratch_budget = (size_t)512 << 20;
+
+/*
+ * What the engines of a thread share: they run one after another, on its stream. An engine is opened, used
+ * and closed by one thread, as its memory is in the order of that stream too.
+ */
+typedef struct shared {
+    int engines;
+    void *scratch;
+    size_t bytes;
+    gdn_cublas *blas; /* NULL until an engine needs it */
+} shared;
+
+static thread_local shared here;
 
 typedef struct engine {
     gdn_setup s;
@@ -34,9 +47,8 @@ typedef struct engine {
     float *q, *k, *v;            /* [H][64][dk or dv] the tokens of the unfinished chunk */
     float *g, *beta;             /* [H][64] theirs */
     float *panel_g, *panel_beta; /* [H][64 panel] */
-    void *scratch;
-    gdn_cublas *blas;
-    int filled; /* tokens of the unfinished chunk */
+    bool shares;                 /* counts among the thread's engines */
+    int filled;                  /* tokens of the unfinished chunk */
 } engine;
 
 /* ---- device ---- */
@@ -45,6 +57,7 @@ typedef struct engine {
 typedef struct gates {
     gdn_recipe recipe;
     gdn_format_id alpha;
+    int beta_shift;
     int heads, n;
     int64_t stride; /* between heads of the block */
     const double *rate, *bias;
@@ -68,8 +81,8 @@ static __global__ void __launch_bounds__(THREADS) take_gates(const __grid_consta
     if (!c.to_g)
         return;
     c.to_g[h * c.to_stride + t] = gdn_chunked_log_decay(c.alpha, &gate);
-    c.to_beta[h * c.to_stride + t] =
-        (float)(c.beta ? gdn_gate_beta_given(&c.recipe, c.beta[at]) : gdn_gate_beta(&c.recipe, c.b[at]));
+    c.to_beta[h * c.to_stride + t] = (float)(c.beta ? gdn_gate_beta_given(&c.recipe, c.beta_shift, c.beta[at])
+                                                    : gdn_gate_beta(&c.recipe, c.beta_shift, c.b[at]));
 }
 
 /* n rows of d numbers of every head; `from` rows lie from_stride apart between heads, `to` rows 64. */
@@ -99,31 +112,54 @@ static void engine_close(void *self)
     engine *e = (engine *)self;
     if (!e)
         return;
-    void *all[] = {e->rate, e->bias, e->w,    e->state,   e->q,          e->k,
-                   e->v,    e->g,    e->beta, e->panel_g, e->panel_beta, e->scratch};
+    void *all[] = {e->rate, e->bias, e->w,    e->state,   e->q,         e->k,
+                   e->v,    e->g,    e->beta, e->panel_g, e->panel_beta};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         gdn_cuda_free(all[i]);
-    gdn_cublas_close(e->blas);
+    if (e->shares && --here.engines == 0) {
+        gdn_cuda_free(here.scratch);
+        gdn_cublas_close(here.blas);
+        here = {};
+    }
     free(e);
+}
+
+/* Room for at least so many bytes. What still runs in the old scratch comes before its end on the stream. */
+static gdn_status grow_scratch(size_t bytes, gdn_error *err)
+{
+    if (bytes <= here.bytes)
+        return GDN_OK;
+    gdn_cuda_free(here.scratch);
+    here.bytes = 0;
+    gdn_status status = gdn_cuda_calloc(&here.scratch, bytes, 1, "scratch of the chunked form", err);
+    if (!status)
+        here.bytes = bytes;
+    return status;
 }
 
 /* How many chunks and heads at a time the scratch is for, and the scratch. */
 static gdn_status allocate_scratch(engine *e, gdn_error *err)
 {
-    size_t H = (size_t)e->s.shape.heads, bytes;
+    size_t H = (size_t)e->s.shape.heads, bytes, quarter = (gdn_cuda_free_memory() + here.bytes) / 4;
+    size_t budget = quarter > 0 && quarter < scratch_budget ? quarter : scratch_budget;
+    e->shares = true;
+    here.engines++;
     if (e->fused) {
         bytes = H * gdn_chunked_fused_bytes();
-        size_t fit = scratch_budget / bytes;
+        size_t fit = budget / bytes;
         e->panel = fit < 1 ? 1 : fit > MOST_CHUNKS ? MOST_CHUNKS : (int)fit;
         bytes *= (size_t)e->panel;
     } else {
         size_t head = gdn_chunked_blas_bytes(&e->recipe, e->s.shape.dk, e->s.shape.dv);
-        size_t fit = scratch_budget / head;
+        size_t fit = budget / head;
         e->panel = MOST_CHUNKS;
         e->group = (int)(fit < 1 ? 1 : fit > H ? H : fit > 32768 ? 32768 : fit);
         bytes = head * (size_t)e->group;
     }
-    return gdn_cuda_calloc(&e->scratch, bytes, 1, "scratch of the chunked form", err);
+    gdn_status status = grow_scratch(bytes, err);
+    if (!status && !e->fused && !here.blas)
+        status = gdn_cublas_open(&here.blas, err);
+    return status;
 }
 
 static gdn_status allocate(engine *e, gdn_error *err)
@@ -159,8 +195,6 @@ static gdn_status allocate(engine *e, gdn_error *err)
     if (!status)
         status =
             gdn_cuda_calloc((void **)&e->panel_beta, H * C * (size_t)e->panel, sizeof(float), "beta", err);
-    if (!status && !e->fused)
-        status = gdn_cublas_open(&e->blas, err);
     return status;
 }
 
@@ -222,10 +256,10 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
     return status;
 }
 
-static gdn_status compute(engine *e, const gdn_chunk_run *run, gdn_error *err)
+static gdn_status compute(const engine *e, const gdn_chunk_run *run, gdn_error *err)
 {
-    return e->fused ? gdn_chunked_fused(run, e->scratch, err)
-                    : gdn_chunked_blas(run, e->blas, e->group, e->scratch, err);
+    return e->fused ? gdn_chunked_fused(run, here.scratch, err)
+                    : gdn_chunked_blas(run, here.blas, e->group, here.scratch, err);
 }
 
 /* What a run is about but for where its tokens lie. */
@@ -249,6 +283,7 @@ static gdn_status gates_of(const engine *e, const gdn_block *in, const gdn_outpu
 {
     gates c = {.recipe = e->recipe,
                .alpha = e->s.params.alpha,
+               .beta_shift = e->s.params.beta_shift,
                .heads = e->s.shape.heads,
                .n = n,
                .stride = in->tokens,

@@ -21,6 +21,13 @@
  * substitution in fp32 on the diagonal, M_rc = -M_rr (sum_m L_rm M_mc) left of it, operands in fp32 (product
  * fp32) or tf32 (product tf32, bf16).
  *
+ * With a format as `inverse`, every number of that solve rests in it, rounded to nearest once its sum in fp32
+ * is done: L, X_rc = sum_m L_rm M_mc, M. Its products then take them as they rest.
+ *
+ * Operations are counted (gdn_setup.counts) as the matrix form of spec section 1 does them: a row of a
+ * product has all its 64 columns or terms, also those that a triangle leaves 0; the inverse has its 16 x 16
+ * blocks on and below the diagonal. Per row, so that an unfinished chunk counts its tokens.
+ *
  * A g below -2^100, -inf (alpha = 0) above all, clears what came before: G starts again from 0 there, and a
  * decay across such a token is 0. No difference of infinities arises. Where alpha is rounded as it rests, g
  * is its logarithm.
@@ -106,7 +113,8 @@ typedef struct gdn_chunked_head {
     const float *state;    /* [dk rounded up to 16][vstride] at the start of the chunk */
     gdn_chunk chunk;
     gdn_chunk_scratch scratch;
-    double *o, *y; /* [n][dv], NULL: not wanted */
+    double *o, *y;      /* [n][dv], NULL: not wanted */
+    gdn_counts *counts; /* NULL: not wanted */
 } gdn_chunked_head;
 
 /* The rows. */

@@ -155,6 +155,13 @@ static __device__ float warp_sum(float x)
     return x;
 }
 
+/* 1 / |x| of a row of q or k */
+static __device__ __forceinline__ float l2_rstd(const gdn_recipe &r, int dk, float squares)
+{
+    return r.l2norm == GDN_L2_SUM_EPS ? 1 / sqrtf(squares + (float)GDN_NORM_EPS)
+                                      : gdn_l2_rstd(r.op, r.math, r.l2norm, dk, squares);
+}
+
 /* q^, k^, beta exp(G) k^ and beta v of a token a warp; zeros beyond the chunk's tokens. */
 static __global__ void __launch_bounds__(THREADS) take_rows(const __grid_constant__ chunk c)
 {
@@ -172,8 +179,7 @@ static __global__ void __launch_bounds__(THREADS) take_rows(const __grid_constan
         qq = fmaf(q, q, qq);
         kk = fmaf(k, k, kk);
     }
-    float q_rstd = 1 / sqrtf(warp_sum(qq) + (float)GDN_NORM_EPS);
-    float k_rstd = 1 / sqrtf(warp_sum(kk) + (float)GDN_NORM_EPS);
+    float q_rstd = l2_rstd(recipe, dk, warp_sum(qq)), k_rstd = l2_rstd(recipe, dk, warp_sum(kk));
     for (int i = lane; i < c.w.kp; i += 32) {
         bool live = there && i < dk;
         float q = live ? rested(recipe.qk, taken(c.r, c.r.q, from * dk + i) * q_rstd) : 0;
@@ -189,10 +195,10 @@ static __global__ void __launch_bounds__(THREADS) take_rows(const __grid_constan
     }
 }
 
-/* x as operand of the inverse's own products: they are in tf32 unless all is fp32. */
-static __device__ __forceinline__ float inner(gdn_format_id product, float x)
+/* x as operand of the inverse's own products: tf32, unless all is fp32 or the inverse has a format. */
+static __device__ __forceinline__ float inner(bool whole, float x)
 {
-    return product == GDN_FP32 ? x : cut_tf32(x);
+    return whole ? x : cut_tf32(x);
 }
 
 /*
@@ -203,7 +209,8 @@ static __device__ __forceinline__ float inner(gdn_format_id product, float x)
 static __global__ void __launch_bounds__(THREADS) invert(const __grid_constant__ chunk c)
 {
     __shared__ float l[C][LD], x[BLOCK][LD], sum[C], cleared[C];
-    const gdn_format_id product = c.w.product;
+    const gdn_format_id product = c.w.product, rest = c.r.recipe.inverse;
+    const bool whole = product == GDN_FP32 || rest != GDN_FP64;
     size_t h = blockIdx.x;
     int t = (int)threadIdx.x;
     if (t < C) {
@@ -215,7 +222,7 @@ static __global__ void __launch_bounds__(THREADS) invert(const __grid_constant__
         int i = e / C, j = e % C;
         float decay = cleared[i] > cleared[j] ? 0 : expf(sum[i] - sum[j]);
         float beta = i < c.rows ? c.r.beta[h * c.r.gate_stride + i] : 0;
-        l[i][j] = j < i ? c.w.kk[h * C * C + e] * decay * beta : 0;
+        l[i][j] = j < i ? gdn_device_round(rest, c.w.kk[h * C * C + e] * decay * beta) : 0;
         put(product, c.w.p, h * C * C + e, j <= i ? c.w.qk[h * C * C + e] * decay : 0);
     }
     __syncthreads();
@@ -224,8 +231,8 @@ static __global__ void __launch_bounds__(THREADS) invert(const __grid_constant__
             int i = first + e / first, j = e % first;
             float y = 0;
             for (int m = j / BLOCK * BLOCK; m < first; m++)
-                y = fmaf(inner(product, l[i][m]), inner(product, l[m][j]), y);
-            x[e / first][j] = y;
+                y = fmaf(inner(whole, l[i][m]), inner(whole, l[m][j]), y);
+            x[e / first][j] = gdn_device_round(rest, y);
         }
         __syncthreads();
         if (t < BLOCK) { /* column t of the diagonal block */
@@ -236,7 +243,7 @@ static __global__ void __launch_bounds__(THREADS) invert(const __grid_constant__
 #pragma unroll
                 for (int m = 0; m < i; m++)
                     s = fmaf(l[first + i][first + m], y[m], s);
-                y[i] = (i == t ? 1.0f : 0.0f) - s;
+                y[i] = gdn_device_round(rest, (i == t ? 1.0f : 0.0f) - s);
             }
             __syncwarp((1u << BLOCK) - 1);
 #pragma unroll
@@ -248,8 +255,8 @@ static __global__ void __launch_bounds__(THREADS) invert(const __grid_constant__
             int i = e / first, j = e % first;
             float y = 0;
             for (int m = 0; m <= i; m++)
-                y = fmaf(inner(product, l[first + i][first + m]), inner(product, x[m][j]), y);
-            l[first + i][j] = -y;
+                y = fmaf(inner(whole, l[first + i][first + m]), inner(whole, x[m][j]), y);
+            l[first + i][j] = gdn_device_round(rest, -y);
         }
         __syncthreads();
     }

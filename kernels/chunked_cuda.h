@@ -2,8 +2,9 @@
 /*
  * chunked_cuda -- the chunked form on a GPU: what the engine (chunked.cu) asks of its two ways to compute it.
  *
- * chunked_fused.cu: d_k = d_v = 128, bf16 products. A kernel makes the matrices of all chunks side by side,
- * another walks the chunks of a head with its state in registers; both on tensor cores.
+ * chunked_fused.cu: d_k = d_v = 128, bf16 products, eps in the L2 norm's sum, no format for the inverse. A
+ * kernel makes the matrices of all chunks side by side, another walks the chunks of a head with its state in
+ * registers; both on tensor cores.
  * chunked_blas.cu: every shape and recipe, a chunk at a time, matrix products by cuBLAS.
  *
  * Sums have the order of the tensor cores or of cuBLAS, and exp and x^(-1/2) are CUDA's, so results agree

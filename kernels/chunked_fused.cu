@@ -711,7 +711,8 @@ static __global__ void __launch_bounds__(32 * WARPS, TILES / WARPS)
 extern "C" bool gdn_chunked_fused_fit(const gdn_recipe *r, int dk, int dv)
 {
     return dk == D && dv == D && r->product == GDN_BF16 && r->qk == GDN_BF16 && r->input == GDN_BF16 &&
-           r->state == GDN_FP32 && (r->output == GDN_BF16 || r->output == GDN_FP32);
+           r->state == GDN_FP32 && (r->output == GDN_BF16 || r->output == GDN_FP32) &&
+           r->l2norm == GDN_L2_SUM_EPS && r->inverse == GDN_FP64;
 }
 
 extern "C" size_t gdn_chunked_fused_bytes(void)

@@ -111,6 +111,21 @@ static void product(int rows, int cols, float *out, int ldo, const float *a, int
         strip(1, rows, out + c, ldo, a, lda, b + c, ldb, n, step);
 }
 
+/* A matrix of rows x columns, each element a chain of `terms` fused multiply-adds. */
+static void count_product(const gdn_chunked_head *c, int rows, int columns, int terms)
+{
+    if (c->counts)
+        c->counts->products += 2.0 * rows * columns * terms;
+}
+
+static void count_rest(const gdn_chunked_head *c, int pointwise, int functions)
+{
+    if (!c->counts)
+        return;
+    c->counts->pointwise += pointwise;
+    c->counts->functions += functions;
+}
+
 /* exp(G_i - G_j) for j <= i, 0 across a token that clears. out: [i + 1] */
 static void decays(const gdn_chunk *k, int i, float *out)
 {
@@ -154,7 +169,15 @@ static void take_rows(const gdn_chunked_head *c, int rows, int cols, int kstride
             v[j] = j < c->dv ? gdn_plain_nan(c->v[(size_t)x * (size_t)c->dv + (size_t)j]) : 0;
         gdn_row_round(c->recipe->input, v, c->dv);
         scaled_row(format == GDN_BF16 ? GDN_BF16 : GDN_FP32, v, c->beta[x], cols, v);
+        count_rest(c, 1 + 2 * c->dk + c->dv, 1); /* G; beta exp(G) k^, beta v; exp(G) */
     }
+}
+
+/* A row of the inverse, as it rests. */
+static void inverse_rests(const gdn_recipe *recipe, float *x, int n)
+{
+    if (recipe->inverse != GDN_FP64)
+        gdn_row_round(recipe->inverse, x, n);
 }
 
 /*
@@ -164,7 +187,9 @@ static void take_rows(const gdn_chunked_head *c, int rows, int cols, int kstride
 static void inverse_rows(const gdn_chunked_head *c, int first, int from, int to, float *l)
 {
     const gdn_chunk *k = &c->chunk;
-    gdn_format_id format = c->recipe->product == GDN_FP32 ? GDN_FP32 : GDN_TF32;
+    const gdn_recipe *recipe = c->recipe;
+    bool whole = recipe->product == GDN_FP32 || recipe->inverse != GDN_FP64;
+    gdn_format_id format = whole ? GDN_FP32 : GDN_TF32;
     int stride = gdn_chunked_stride(GDN_CHUNK), rows = to - from;
     float *x = k->x + from * stride, *m = k->m + from * stride, *mt = k->mt + from * stride;
 
@@ -176,7 +201,10 @@ static void inverse_rows(const gdn_chunked_head *c, int first, int from, int to,
                 k->m + first * stride + first, stride, from + r - first, 0);
         for (int j = first; j < first + GDN_CHUNK_BLOCK; j++)
             row[j] = (j == from + r ? 1.0f : 0.0f) - row[j];
+        inverse_rests(recipe, row + first, GDN_CHUNK_BLOCK);
         operand_row(format, row, GDN_CHUNK, mt + r * stride);
+        count_product(c, 1, GDN_CHUNK_BLOCK, from + r - first);
+        count_rest(c, GDN_CHUNK_BLOCK, 0);
     }
     /* left of it: X_rc = sum_m L_rm M_mc, M_rc = -M_rr X_rc */
     if (first == 0)
@@ -184,11 +212,17 @@ static void inverse_rows(const gdn_chunked_head *c, int first, int from, int to,
     for (int r = 0; r < rows; r++)
         operand_row(format, l + r * stride, GDN_CHUNK, l + r * stride);
     product(rows, first, x, stride, l, stride, k->mt, stride, first, 0);
-    for (int r = 0; r < rows; r++)
+    count_product(c, rows, first, first);
+    for (int r = 0; r < rows; r++) {
+        inverse_rests(recipe, x + r * stride, first);
         operand_row(format, x + r * stride, first, x + r * stride);
+    }
     product(rows, first, m, stride, mt + first, stride, k->x + first * stride, stride, from - first + 1, 1);
+    count_product(c, rows, first, GDN_CHUNK_BLOCK);
     for (int r = 0; r < rows; r++) {
         scaled_row(GDN_FP32, m + r * stride, -1, first, m + r * stride);
+        inverse_rests(recipe, m + r * stride, first);
+        count_rest(c, first, 0);
         operand_row(format, m + r * stride, first, mt + r * stride);
     }
 }
@@ -201,15 +235,18 @@ static void chunk_matrices(const gdn_chunked_head *c, int rows, int kstride)
     int stride = gdn_chunked_stride(GDN_CHUNK), to = c->from + c->n, cols = (to + 15) / 16 * 16;
     product(c->n, cols, s->l, stride, s->k, kstride, k->kt, stride, rows, 0);
     product(c->n, cols, s->p, stride, s->q, kstride, k->kt, stride, rows, 0);
+    count_product(c, 2 * c->n, GDN_CHUNK, c->dk);
     for (int x = 0; x < c->n; x++) {
         float *l = s->l + x * stride, *p = s->p + x * stride, decay[GDN_CHUNK];
         int i = c->from + x;
         decays(k, i, decay);
         for (int j = 0; j < i; j++)
             l[j] = l[j] * decay[j] * c->beta[x];
+        inverse_rests(c->recipe, l, i);
         for (int j = 0; j <= i; j++)
             p[j] *= decay[j];
         operand_row(c->recipe->product, p, GDN_CHUNK, p);
+        count_rest(c, 4 * GDN_CHUNK, GDN_CHUNK); /* exp(G_i - G_j), L, P */
     }
     for (int from = c->from; from < to;) {
         int first = from / GDN_CHUNK_BLOCK * GDN_CHUNK_BLOCK, end = first + GDN_CHUNK_BLOCK;
@@ -232,10 +269,13 @@ static void new_values(const gdn_chunked_head *c, const float *s, int rows, int 
     const float *m = format == GDN_BF16 ? t->mo : k->m + c->from * mstride;
     product(c->n, cols, t->u, vstride, m, mstride, k->vb, vstride, c->from + 1, 1);
     product(c->n, rows, t->w, kstride, t->mo, mstride, k->wb, kstride, c->from + 1, 1);
+    count_product(c, c->n, c->dv + c->dk, GDN_CHUNK);
     for (int x = 0; x < c->n; x++)
         operand_row(format, t->w + x * kstride, rows, t->w + x * kstride);
     float *vnew = k->vnew + c->from * vstride, *voperand = k->voperand + c->from * vstride;
     product(c->n, cols, vnew, vstride, t->w, kstride, s, vstride, rows, 0);
+    count_product(c, c->n, c->dv, c->dk);
+    count_rest(c, c->n * c->dv, 0);
     for (int x = 0; x < c->n; x++, vnew += vstride, voperand += vstride) {
         for (int j = 0; j < cols; j += GDN_VF)
             store_to(vnew + j, operand(rest, load(t->u + x * vstride + j)) - load(vnew + j));
@@ -251,6 +291,8 @@ static void outputs(const gdn_chunked_head *c, const float *s, int rows, int col
     product(c->n, cols, t->o, vstride, t->q, kstride, s, vstride, rows, 0);
     product(c->n, cols, t->u, vstride, t->p, gdn_chunked_stride(GDN_CHUNK), c->chunk.voperand, vstride,
             c->from + 1, 1);
+    count_product(c, c->n, c->dv, c->dk + GDN_CHUNK);
+    count_rest(c, 4 * c->n * c->dv, c->n); /* exp(G); o of the two products */
     for (int x = 0; x < c->n; x++) {
         float *o = t->o + x * vstride;
         gdn_vf decay = gdn_vf_set(decay_from_start(&c->chunk, c->from + x));
@@ -293,6 +335,8 @@ void GDN_ISA_NAME(gdn_chunked_state)(const gdn_chunked_head *c, float *out)
         scaled_row(c->recipe->product, k->vnew + i * vstride, decay[i], cols, c->scratch.u + i * vstride);
     product(rows, cols, c->scratch.s, vstride, k->kt, gdn_chunked_stride(GDN_CHUNK), c->scratch.u, vstride,
             c->from, 0);
+    count_product(c, c->dk, c->dv, c->from + 1); /* exp(G_C) S is one term more */
+    count_rest(c, c->from * (1 + c->dv), c->from + 1);
     gdn_vf whole = gdn_vf_set(decay_from_start(k, last));
     for (int d = 0; d < rows; d++) {
         float *to = out + d * vstride;

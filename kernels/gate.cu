@@ -32,8 +32,8 @@ static __global__ void __launch_bounds__(THREADS) gates(const __grid_constant__ 
     if (c.alpha_used)
         c.alpha_used[i] = (float)gate.alpha;
     if (c.beta_used)
-        c.beta_used[i] =
-            (float)(c.beta ? gdn_gate_beta_given(&c.recipe, c.beta[at]) : gdn_gate_beta(&c.recipe, c.b[at]));
+        c.beta_used[i] = (float)(c.beta ? gdn_gate_beta_given(&c.recipe, c.beta_shift, c.beta[at])
+                                        : gdn_gate_beta(&c.recipe, c.beta_shift, c.b[at]));
 }
 
 extern "C" gdn_status gdn_cuda_rates(const gdn_recipe *recipe, bool decay_is_a, const double *decay,

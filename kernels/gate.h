@@ -72,12 +72,28 @@ GDN_SHARED double gdn_gate_rate(const gdn_recipe *recipe, bool stored_is_a, doub
     return gdn_round_to(gdn_format_row(recipe->op), rate);
 }
 
+/*
+ * g as it comes back from alpha = exp(g): ln 2 log2(alpha + 1e-10), each step rounded. Small |g| come back
+ * with an ulp of alpha, and nothing comes back below ln 1e-10 (claims X3).
+ */
+GDN_SHARED double gdn_gate_carried(const gdn_recipe *recipe, const gdn_format *f, double g)
+{
+    const double ln2 = 0x1.62e42fefa39efp-1, floor = 1e-10;
+    double alpha = gdn_round_to(f, gdn_math_exp(recipe->math, g));
+    double sum = gdn_round_to(f, alpha + gdn_round_to(f, floor));
+    if (sum - sum != 0)
+        return sum;
+    return gdn_round_to(f, gdn_round_to(f, gdn_math_log2(recipe->math, sum)) * gdn_round_to(f, ln2));
+}
+
 /* The gate where g itself is given. */
 GDN_SHARED gdn_gate gdn_gate_given(const gdn_recipe *recipe, gdn_format_id alpha_store, double g)
 {
     const gdn_format *f = gdn_format_row(recipe->op);
     gdn_gate gate;
     gate.g = gdn_round_to(f, g);
+    if (recipe->carrier == GDN_CARRIER_ALPHA)
+        gate.g = gdn_gate_carried(recipe, f, gate.g);
     gate.alpha =
         gdn_round_to(gdn_format_row(alpha_store), gdn_round_to(f, gdn_math_exp(recipe->math, gate.g)));
     return gate;
@@ -93,17 +109,33 @@ GDN_SHARED gdn_gate gdn_gate_token(const gdn_recipe *recipe, gdn_format_id alpha
     return gdn_gate_given(recipe, alpha_store, rate == 0 ? -0.0 : g);
 }
 
-/* beta where it is given, in the recipe's format. */
-GDN_SHARED double gdn_gate_beta_given(const gdn_recipe *recipe, double beta)
+/* 2^shift beta where beta is given, in the recipe's format. */
+GDN_SHARED double gdn_gate_beta_given(const gdn_recipe *recipe, int shift, double beta)
 {
-    return gdn_round_to(gdn_format_row(recipe->beta), beta);
+    return gdn_power_of_two(shift) * gdn_round_to(gdn_format_row(recipe->beta), beta);
 }
 
-/* beta = sigmoid(b) in the recipe's format. */
-GDN_SHARED double gdn_gate_beta(const gdn_recipe *recipe, double b)
+/* beta = 2^shift sigmoid(b); the sigmoid is in the recipe's format. */
+GDN_SHARED double gdn_gate_beta(const gdn_recipe *recipe, int shift, double b)
 {
-    return gdn_gate_beta_given(recipe,
+    return gdn_gate_beta_given(recipe, shift,
                                gdn_round_to(gdn_format_row(recipe->op), gdn_math_sigmoid(recipe->math, b)));
 }
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Gates of head h, tokens t .. t + n - 1 of a block, into gate: [n]; g and alpha are written where wanted;
+ * where the recurrence runs, beta: [n]. rate: gdn_gate_rate of the head. What it does is added to the
+ * setup's counts.
+ */
+void gdn_gate_tokens(const gdn_setup *setup, double rate, const gdn_block *in, const gdn_outputs *out, int h,
+                     int t, int n, gdn_gate *gate, float *beta);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

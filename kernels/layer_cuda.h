@@ -26,6 +26,7 @@ gdn_status gdn_cuda_rates(const gdn_recipe *recipe, bool decay_is_a, const doubl
 typedef struct gdn_cuda_gates {
     gdn_recipe recipe;
     gdn_format_id alpha_store;
+    int beta_shift;
     int heads, n;
     int64_t stride;
     const double *rate, *dt_bias;  /* [H] */
@@ -38,8 +39,9 @@ typedef struct gdn_cuda_gates {
 gdn_status gdn_cuda_gates_run(const gdn_cuda_gates *gates, gdn_error *err);
 
 /*
- * y = w (o rsqrt(mean o^2 + eps)) (z sigmoid(z)) over `rows` rows of dv columns, rounded into the recipe's
- * output format. o, y: [rows][dv], may be the same; z: [rows][dv]; w: [dv] in the recipe's op format.
+ * y = w (o rsqrt(mean o^2 + eps)) (z sigmoid(z)) over `rows` rows of dv columns, with the recipe's casts and
+ * rounded into its output format. o, y: [rows][dv], may be the same; z: [rows][dv]; w: [dv] in the recipe's
+ * op format.
  */
 gdn_status gdn_cuda_out_norm(const gdn_recipe *recipe, const double *o, const float *z, const float *w,
                              int64_t rows, int dv, double *y, gdn_error *err);

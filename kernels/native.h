@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * native -- exp, softplus, sigmoid and x^(-1/2) in the mathematics that a recipe names (kernels/recipe.h).
+ * native -- exp, log2, softplus, sigmoid and x^(-1/2) in the mathematics that a recipe names
+ * (kernels/recipe.h).
  *
  * portable: kernels/portable.h, the same bits everywhere. On a GPU two more, in fp32:
  *
@@ -74,6 +75,17 @@ GDN_SHARED double gdn_math_exp(gdn_math math, double x)
 #endif
     (void)math;
     return gdn_exp(x);
+}
+
+/* log2 x, x normal and positive. */
+GDN_SHARED double gdn_math_log2(gdn_math math, double x)
+{
+#if defined(__CUDA_ARCH__)
+    if (math != GDN_MATH_PORTABLE)
+        return math == GDN_MATH_CUDA ? log2f((float)x) : gdn_approx_log2((float)x);
+#endif
+    (void)math;
+    return gdn_log(x) / 0x1.62e42fefa39efp-1;
 }
 
 GDN_SHARED double gdn_math_sigmoid(gdn_math math, double x)

@@ -4,6 +4,8 @@
  *
  *     x^ = x rsqrt(sum x^2 + eps)                    y = w (o rsqrt(mean o^2 + eps)) (z sigmoid(z))
  *
+ * Other conventions of the L2 norm are with gdn_l2_rstd.
+ *
  * A sum over a row has a fixed shape: term i goes to partial (i / 4) mod 8, each partial adds its terms in
  * order of i, and the partials are combined as a butterfly. Eight lanes of a warp that load four values at a
  * time do the same. In fp32 a term is added by fma; in bf16 the square and the sum are each rounded.
@@ -16,7 +18,7 @@
 
 #include <string.h>
 
-#include "base/shape.h"
+#include "base/engine.h"
 #include "kernels/native.h"
 #include "kernels/recipe.h"
 
@@ -70,17 +72,30 @@ GDN_SHARED float gdn_add_square(gdn_format_id op, float s, float x)
     return op == GDN_FP32 ? gdn_fmaf(x, x, s) : gdn_op(op, s + gdn_op(op, x * x));
 }
 
-/* 1 / |x| of the L2 norm. squares: the sum of x^2 over the row. */
-GDN_SHARED float gdn_l2_rstd(gdn_format_id op, gdn_math math, float squares)
-{
-    float sum = gdn_op(op, squares + gdn_op_round(op, GDN_NORM_EPS));
-    return gdn_op_round(op, gdn_math_rsqrt(math, sum));
-}
-
 /* d_k^(-1/2), which multiplies q^. */
 GDN_SHARED float gdn_q_scale(gdn_format_id op, int dk)
 {
     return gdn_op_round(op, 1 / gdn_sqrt((double)dk));
+}
+
+/*
+ * 1 / |x| of the L2 norm over a row of d. squares: the sum of x^2 over the row.
+ *
+ *     sum-eps: rsqrt(squares + eps)            max-eps: 1 / max(sqrt(squares), eps)
+ *     mean-eps: d^(-1/2) rsqrt(squares / d + eps)            none: 1
+ */
+GDN_SHARED float gdn_l2_rstd(gdn_format_id op, gdn_math math, gdn_l2norm norm, int d, float squares)
+{
+    const float eps = gdn_op_round(op, GDN_NORM_EPS);
+    if (norm == GDN_L2_NONE)
+        return 1;
+    if (norm == GDN_L2_MAX_EPS) {
+        float root = gdn_op_round(op, gdn_sqrt((double)squares));
+        return gdn_op_round(op, 1 / (double)(root < eps ? eps : root));
+    }
+    float sum = norm == GDN_L2_MEAN_EPS ? gdn_op_round(op, squares / (double)d) : squares;
+    float rstd = gdn_op_round(op, gdn_math_rsqrt(math, gdn_op(op, sum + eps)));
+    return norm == GDN_L2_MEAN_EPS ? gdn_op(op, gdn_q_scale(op, d) * rstd) : rstd;
 }
 
 /* 1 / the root mean square of out_norm. squares: the sum of o^2 over a row of dv. */
@@ -88,6 +103,12 @@ GDN_SHARED float gdn_rms_rstd(gdn_format_id op, gdn_math math, float squares, in
 {
     float mean = gdn_op_round(op, squares / (double)dv);
     return gdn_op_round(op, gdn_math_rsqrt(math, gdn_op(op, mean + gdn_op_round(op, GDN_NORM_EPS))));
+}
+
+/* The format of z sigmoid(z) and of its product with the norm: fp32 where the norm's result is cast. */
+GDN_SHARED gdn_format_id gdn_out_gate_op(const gdn_recipe *recipe)
+{
+    return recipe->norm_out == GDN_FP64 ? recipe->op : GDN_FP32;
 }
 
 /* sigmoid(z) of out_norm. */
@@ -183,7 +204,7 @@ GDN_INLINE void gdn_row_round(gdn_format_id format, float *x, int n)
     if (format == GDN_BF16)
         for (int i = 0; i < n; i++)
             x[i] = gdn_bf16_round(x[i]);
-    else if (format != GDN_FP32)
+    else if (format != GDN_FP32 && format != GDN_FP64)
         for (int i = 0; i < n; i++)
             x[i] = (float)gdn_round(&gdn_formats[format], x[i]);
 }
@@ -199,13 +220,13 @@ GDN_INLINE void gdn_l2_norm(const gdn_recipe *recipe, const float *x, int n, dou
     memcpy(row, x, (size_t)n * sizeof *x);
     gdn_row_round(recipe->input, row, n);
     x = row;
-    float rstd = gdn_l2_rstd(op, recipe->math, gdn_row_squares(op, x, n)), factor = gdn_op_round(op, scale);
+    float squares = recipe->l2norm == GDN_L2_NONE ? 0 : gdn_row_squares(op, x, n);
+    float rstd = gdn_l2_rstd(op, recipe->math, recipe->l2norm, n, squares), factor = gdn_op_round(op, scale);
     int i = 0;
     for (; i < n; i++)
         out[i] = gdn_op(op, x[i] * rstd);
     if (recipe->qk != op)
-        for (i = 0; i < n; i++)
-            out[i] = (float)gdn_round(&gdn_formats[recipe->qk], out[i]);
+        gdn_row_round(recipe->qk, out, n);
     if (scale != 1)
         for (i = 0; i < n; i++)
             out[i] = gdn_op(op, out[i] * factor);
@@ -216,15 +237,18 @@ GDN_INLINE void gdn_l2_norm(const gdn_recipe *recipe, const float *x, int n, dou
 }
 
 /*
- * The gated RMS norm of one row, rounded once where it leaves. Each product of ((o rstd) w) (z sigmoid(z)) is
- * a float operation, rounded again where the recipe's format is bf16: that is the bf16 operation, since 24 >=
- * 2 8 + 2. o, z, w: [dv]; y: [dv].
+ * The gated RMS norm of one row. Each product of ((o rstd) w) (z sigmoid(z)) is a float operation, rounded
+ * again where the recipe's format is bf16: that is the bf16 operation, since 24 >= 2 8 + 2. o is cast to
+ * norm_in, o rstd to norm_hat, w o rstd to norm_out, y to output. o, z, w: [dv]; y: [dv].
  */
 GDN_INLINE void gdn_out_norm(const gdn_recipe *recipe, const float *o, const float *z, const float *w, int dv,
                              double *y)
 {
-    gdn_format_id op = recipe->op;
-    float rstd = gdn_rms_rstd(op, recipe->math, gdn_row_squares(op, o, dv), dv);
+    gdn_format_id op = recipe->op, gate_op = gdn_out_gate_op(recipe);
+    float row[GDN_MAX_DIM];
+    memcpy(row, o, (size_t)dv * sizeof *o);
+    gdn_row_round(recipe->norm_in, row, dv);
+    float rstd = gdn_rms_rstd(op, recipe->math, gdn_row_squares(op, row, dv), dv);
     enum { STRIP = 64 };
     for (int from = 0; from < dv; from += STRIP) {
         int n = dv - from < STRIP ? dv - from : STRIP;
@@ -232,23 +256,54 @@ GDN_INLINE void gdn_out_norm(const gdn_recipe *recipe, const float *o, const flo
         memcpy(zs, z + from, (size_t)n * sizeof *z);
         gdn_row_round(recipe->input, zs, n);
         for (int j = 0; j < n; j++)
-            gate[j] = gdn_out_gate(op, recipe->math, zs[j]);
+            gate[j] = gdn_out_gate(gate_op, recipe->math, zs[j]);
         for (int j = 0; j < n; j++) {
             gate[j] *= zs[j];
-            normed[j] = o[from + j] * rstd;
+            normed[j] = row[from + j] * rstd;
         }
-        gdn_row_round(op, gate, n);
+        gdn_row_round(gate_op, gate, n);
         gdn_row_round(op, normed, n);
+        gdn_row_round(recipe->norm_hat, normed, n);
         for (int j = 0; j < n; j++)
             normed[j] *= w[from + j];
         gdn_row_round(op, normed, n);
+        gdn_row_round(recipe->norm_out, normed, n);
         for (int j = 0; j < n; j++)
             normed[j] *= gate[j];
-        gdn_row_round(op, normed, n);
+        gdn_row_round(gate_op, normed, n);
         gdn_row_round(recipe->output, normed, n);
         for (int j = 0; j < n; j++)
             y[from + j] = normed[j];
     }
+}
+
+/*
+ * What the rows above do; a sum of n products counts 2 n. L2 norm: squares, eps and its root, the product
+ * with 1 / |x| and, for q^, with d_k^(-1/2); the conventions differ by a quotient and a product. rows: so
+ * many rows of n.
+ */
+GDN_INLINE void gdn_l2_norm_count(const gdn_recipe *recipe, double rows, int n, bool scaled, gdn_counts *c)
+{
+    static const struct {
+        int each, once, functions; /* each: a number; once: a row */
+    } of[GDN_L2_NORMS] = {
+        [GDN_L2_SUM_EPS] = {3, 1, 2},  /* x^2 and its sum, x rstd; + eps; 1 / sqrt */
+        [GDN_L2_MAX_EPS] = {3, 1, 2},  /* the same; max; 1 / sqrt */
+        [GDN_L2_MEAN_EPS] = {3, 2, 3}, /* the same; + eps, d^(-1/2); 1 / sqrt and / d */
+        [GDN_L2_NONE] = {0, 0, 0},
+    };
+    c->pointwise += rows * (n * (of[recipe->l2norm].each + scaled) + of[recipe->l2norm].once);
+    c->functions += rows * of[recipe->l2norm].functions;
+}
+
+/*
+ * out_norm: squares, / dv, + eps, 1 / sqrt; a column o rstd, w, z sigmoid(z), their product, and the sum,
+ * exp and quotient of the sigmoid.
+ */
+GDN_INLINE void gdn_out_norm_count(double rows, int dv, gdn_counts *c)
+{
+    c->pointwise += rows * (7.0 * dv + 1);
+    c->functions += rows * (2.0 * dv + 3);
 }
 
 #endif

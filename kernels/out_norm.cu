@@ -35,12 +35,20 @@ static __device__ float row_sum(gdn_format_id op, float p)
     return p;
 }
 
+/* o as out_norm reads it. */
+static __device__ float taken(const gdn_recipe *r, double o)
+{
+    return gdn_device_round(r->norm_in, (float)o);
+}
+
 static __device__ double normed(const gdn_recipe *r, float o, float rstd, float w, float z)
 {
-    const gdn_format_id op = r->op;
+    const gdn_format_id op = r->op, gate_op = gdn_out_gate_op(r);
     z = gdn_device_round(r->input, z);
-    float gate = gdn_op(op, gdn_out_gate(op, r->math, z) * z);
-    return gdn_device_round(r->output, gdn_op(op, gdn_op(op, gdn_op(op, o * rstd) * w) * gate));
+    float gate = gdn_op(gate_op, gdn_out_gate(gate_op, r->math, z) * z);
+    float hat = gdn_device_round(r->norm_hat, gdn_op(op, o * rstd));
+    float out = gdn_device_round(r->norm_out, gdn_op(op, hat * w));
+    return gdn_device_round(r->output, gdn_op(gate_op, out * gate));
 }
 
 /* Any dv. */
@@ -54,11 +62,11 @@ static __global__ void __launch_bounds__(THREADS) out_norm(const __grid_constant
     float p = 0;
     for (int i = lane; i < n; i += STEP)
         for (int j = i; j < i + 4 && j < n; j++)
-            p = gdn_add_square(op, p, (float)c.o[at + j]);
+            p = gdn_add_square(op, p, taken(&c.recipe, c.o[at + j]));
     float rstd = gdn_rms_rstd(op, c.recipe.math, row_sum(op, p), c.dv);
     for (int i = lane; i < n; i += STEP)
         for (int j = i; j < i + 4 && j < n; j++)
-            c.y[at + j] = normed(&c.recipe, (float)c.o[at + j], rstd, c.w[j], c.z[at + j]);
+            c.y[at + j] = normed(&c.recipe, taken(&c.recipe, c.o[at + j]), rstd, c.w[j], c.z[at + j]);
 }
 
 /* dv = 128, rows aligned to 16 bytes. */
@@ -75,10 +83,10 @@ static __global__ void __launch_bounds__(THREADS) out_norm_wide(const __grid_con
         const double2 *from = (const double2 *)(c.o + at + STEP * i);
         double2 a = from[0], b = from[1];
         z[i] = *(const float4 *)(c.z + at + STEP * i);
-        o[i][0] = (float)a.x;
-        o[i][1] = (float)a.y;
-        o[i][2] = (float)b.x;
-        o[i][3] = (float)b.y;
+        o[i][0] = taken(&c.recipe, a.x);
+        o[i][1] = taken(&c.recipe, a.y);
+        o[i][2] = taken(&c.recipe, b.x);
+        o[i][3] = taken(&c.recipe, b.y);
     }
 #pragma unroll
     for (int i = 0; i < WIDE / STEP; i++)

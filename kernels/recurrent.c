@@ -99,21 +99,25 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
 /* alpha and beta of head h, tokens t .. t + n - 1 of the block; g and alpha are written where wanted. */
 static void gates(engine *e, const gdn_block *in, const gdn_outputs *out, int h, int t, int n)
 {
-    const gdn_recipe *recipe = e->s.recipe;
-    const gdn_params *p = &e->s.params;
-    for (int x = 0; x < n; x++) {
-        size_t at = (size_t)h * (size_t)in->tokens + (size_t)(t + x);
-        gdn_gate gate = in->g ? gdn_gate_given(recipe, p->alpha, in->g[at])
-                              : gdn_gate_token(recipe, p->alpha, e->rate[h], p->dt_bias[h], in->a[at]);
-        e->alpha[x] = gdn_plain_nan((float)gate.alpha);
-        if (out->g)
-            out->g[at] = gate.g;
-        if (out->alpha)
-            out->alpha[at] = gate.alpha;
-        if (e->s.recurrence)
-            e->beta[x] = gdn_plain_nan((float)(in->beta ? gdn_gate_beta_given(recipe, in->beta[at])
-                                                        : gdn_gate_beta(recipe, in->b[at])));
-    }
+    gdn_gate gate[SPAN];
+    gdn_gate_tokens(&e->s, e->rate[h], in, out, h, t, n, gate, e->beta);
+    for (int x = 0; x < n; x++)
+        e->alpha[x] = gdn_plain_nan((float)gate[x].alpha);
+}
+
+/*
+ * What gdn_recurrent_head does over `tokens` tokens of one head. An element of the state: decay 1, recall 2,
+ * write 2, read 2; a column beta (v - recall); then the norms.
+ */
+static void count(const engine *e, double tokens, bool normed, gdn_counts *c)
+{
+    int dk = e->s.shape.dk, dv = e->s.shape.dv;
+    c->products += tokens * 7 * dk * dv;
+    c->pointwise += tokens * 2 * dv;
+    gdn_l2_norm_count(e->s.recipe, tokens, dk, false, c);
+    gdn_l2_norm_count(e->s.recipe, tokens, dk, true, c);
+    if (normed)
+        gdn_out_norm_count(tokens, dv, c);
 }
 
 static gdn_status engine_advance(void *self, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
@@ -128,6 +132,8 @@ static gdn_status engine_advance(void *self, const gdn_block *in, const gdn_outp
     (void)err;
     engine *e = self;
     size_t dk = (size_t)e->s.shape.dk, dv = (size_t)e->s.shape.dv;
+    if (e->s.counts && e->s.recurrence)
+        count(e, (double)e->s.shape.heads * in->tokens, out->y, e->s.counts);
     for (int h = 0; h < e->s.shape.heads; h++)
         for (int t = 0; t < in->tokens; t += SPAN) {
             int n = in->tokens - t < SPAN ? in->tokens - t : SPAN;

@@ -22,6 +22,7 @@ enum { SPAN_TOKENS = 1 << 23, LEAST_SPAN = 16, MOST_SPAN = 1 << 16, THREADS = 25
 typedef struct engine {
     gdn_recipe recipe;
     gdn_format_id alpha_store;
+    int beta_shift;
     gdn_shape shape;
     bool recurrence;
     uint64_t seed;
@@ -134,6 +135,7 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
         return gdn_no_memory(err, "a recurrent engine");
     e->recipe = *(const gdn_recipe *)setup->recipe;
     e->alpha_store = setup->params.alpha;
+    e->beta_shift = setup->params.beta_shift;
     e->shape = setup->shape;
     e->recurrence = setup->recurrence;
     e->seed = setup->seed;
@@ -169,6 +171,7 @@ static gdn_status run_span(engine *e, const gdn_block *in, const gdn_outputs *ou
     gdn_cuda_gates gates = {};
     gates.recipe = e->recipe;
     gates.alpha_store = e->alpha_store;
+    gates.beta_shift = e->beta_shift;
     gates.heads = e->shape.heads;
     gates.n = n;
     gates.stride = in->tokens;

@@ -54,7 +54,8 @@ static __device__ void normalise(const gdn_recurrent_run *r, const shared_rows *
             p = gdn_add_square(recipe->op, p, gdn_device_round(recipe->input, x[c]));
     for (int step = 1; step < 8; step *= 2)
         p = gdn_op(recipe->op, p + __shfl_xor_sync(~0u, p, step));
-    float rstd = gdn_l2_rstd(recipe->op, recipe->math, p), scale = gdn_q_scale(recipe->op, r->dk);
+    float rstd = gdn_l2_rstd(recipe->op, recipe->math, recipe->l2norm, r->dk, p);
+    float scale = gdn_q_scale(recipe->op, r->dk);
     for (int i = lane; live && i < rows; i += 32)
         for (int c = i; c < i + 4 && c < rows; c++) {
             float y = c < n ? gdn_op(recipe->op, gdn_device_round(recipe->input, x[c]) * rstd) : 0;
@@ -157,9 +158,17 @@ extern "C" gdn_status gdn_recurrent_any(const gdn_recurrent_run *r, gdn_error *e
 {
     int rows = (r->dk + 15) / 16 * 16, groups = (r->dv + COLUMNS - 1) / COLUMNS;
     size_t bytes = shared_bytes(rows, r->recipe.state_rounding == GDN_STOCHASTIC);
-    gdn_status status = gdn_cuda_status(
-        cudaFuncSetAttribute(any_shape, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
-        "shared memory of the recurrence", err);
+    /* the attribute is the kernel's, not the launch's: threads with other needs must find the same value */
+    int device = 0, most = 0;
+    gdn_status status = gdn_cuda_status(cudaGetDevice(&device), "cudaGetDevice", err);
+    if (!status)
+        status =
+            gdn_cuda_status(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+                            "cudaDeviceGetAttribute", err);
+    if (!status)
+        status = gdn_cuda_status(
+            cudaFuncSetAttribute(any_shape, cudaFuncAttributeMaxDynamicSharedMemorySize, most),
+            "shared memory of the recurrence", err);
     if (status)
         return status;
     any_shape<<<(unsigned)r->heads *(unsigned)groups, LANES, bytes, cudaStreamPerThread>>>(*r);

@@ -220,7 +220,7 @@ static __device__ __forceinline__ void prepare(const gdn_recipe &recipe, const r
         pq = gdn_op(op, pq + __shfl_xor_sync(~0u, pq, m));
     }
     /* even lanes take k's root, odd lanes q's */
-    float rstd = gdn_l2_rstd(op, recipe.math, threadIdx.x % 2 ? pq : pk);
+    float rstd = gdn_l2_rstd(op, recipe.math, recipe.l2norm, DK, threadIdx.x % 2 ? pq : pk);
     float other = __shfl_xor_sync(~0u, rstd, 1);
     write_row<kind>(&ready.k[row][lane], k, threadIdx.x % 2 ? other : rstd, round_qk, false, 1);
     write_row<kind>(&ready.q[row][lane], q, threadIdx.x % 2 ? rstd : other, round_qk, true,

@@ -75,6 +75,8 @@ void gdn_batch_gate(gdn_batch *b, const gdn_run *run)
         fetch(run->n, in->b + run->at, x);
         b->code->sigmoid(run->n, x, b->beta);
     }
+    for (int t = 0; t < run->n; t++)
+        gdn_run_put(b->beta, t, gdn_gate_shift(b->setup.params.beta_shift, gdn_run_token(b->beta, t)));
 }
 
 /* The columns that run, from [H][tokens][dv] into [n][stride]; the padding stays zero. */

@@ -6,7 +6,8 @@
  * A block is taken head by head in runs of GDN_RUN tokens, so that scratch memory is bounded by a run and a
  * tile's state stays in L1 over it. The gate and the norms of k and q are double-double in both engines:
  *
- *     g = -exp(A_log) softplus(a + dt_bias)    alpha = exp(g)    beta = sigmoid(b)    1 / sqrt(sum k^2 + eps)
+ *     g = -exp(A_log) softplus(a + dt_bias)    alpha = exp(g)    beta = 2^shift sigmoid(b)
+ *     1 / sqrt(sum k^2 + eps)
  *
  * gate.h says what happens at the ends of the range.
  */

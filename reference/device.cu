@@ -2,7 +2,8 @@
 /*
  * device -- memory, gate and row lengths of the CUDA twins; see device.h.
  *
- *     g = -exp(A_log) softplus(a + dt_bias)    alpha = exp(g)    beta = sigmoid(b)    1 / sqrt(sum k^2 + eps)
+ *     g = -exp(A_log) softplus(a + dt_bias)    alpha = exp(g)    beta = 2^shift sigmoid(b)
+ *     1 / sqrt(sum k^2 + eps)
  *
  * The sum of squares has 16 partial sums over rows i, i + 16, ..., joined by a butterfly, one thread each.
  */
@@ -50,6 +51,7 @@ struct gate {
     gdn_factors *factors;  /* [H][n]: alpha and sigma = beta; NULL: not wanted */
     int64_t tokens, total; /* n, H n */
     bool decay_is_a;
+    int beta_shift;
     gdn_format_id format;
 };
 
@@ -79,8 +81,9 @@ __global__ void __launch_bounds__(GDN_THREADS) gate_kernel(const gate x)
     if (!x.factors)
         return;
     x.factors[at].alpha = alpha;
-    x.factors[at].sigma =
+    gdn_dd beta =
         x.beta ? gdn_gate_whole((double)x.beta[at]) : gdn_dd_sigmoid(gdn_gate_whole((double)x.b[at]));
+    x.factors[at].sigma = gdn_gate_shift(x.beta_shift, beta);
 }
 
 /* ---- lengths of k and q ---- */
@@ -146,6 +149,7 @@ gdn_status run_gate(const device *d, const gdn_block *in, const gdn_outputs *out
               .tokens = in->tokens,
               .total = (int64_t)d->setup.shape.heads * in->tokens,
               .decay_is_a = d->setup.params.decay_is_a,
+              .beta_shift = d->setup.params.beta_shift,
               .format = d->setup.params.alpha};
     gate_kernel<<<blocks_for(x.total, 1), GDN_THREADS, 0, cudaStreamPerThread>>>(x);
     return gdn_cuda_launched("the decay gate", err);

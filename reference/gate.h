@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gate -- the decay gate of one token where the plain product of step_body.h will not do.
+ * gate -- the decay gate of one token where the plain product of step_body.h will not do; what is done to
+ * alpha and beta once they are there.
  *
- *     g = -exp(A_log) softplus(a + dt_bias)        alpha = exp(g)
+ *     g = -exp(A_log) softplus(a + dt_bias)        alpha = exp(g)        beta = 2^shift sigmoid(b)
  *
  * Where factors leave the range of doubles but g does not (A > 2^500 or a + dt_bias < -600) the product is
  * taken in another order. alpha below 2^-1074 is 0 and clears the state; g = -inf gives alpha = 0, A = 0
@@ -92,6 +93,13 @@ GDN_DD_FUNCTION gdn_dd gdn_gate_round(gdn_format_id format, gdn_dd x)
         x.hi = gdn_dd_real(u | 1);
     }
     return gdn_gate_whole(gdn_round_to(gdn_format_row(format), x.hi));
+}
+
+/* 2^shift x, exactly. */
+GDN_DD_FUNCTION gdn_dd gdn_gate_shift(int shift, gdn_dd x)
+{
+    const double factor = gdn_power_of_two(shift);
+    return gdn_dd_pair(factor * x.hi, factor * x.lo);
 }
 
 #endif

@@ -325,6 +325,7 @@ static void gate(gdn_mpfr_layer *e, const gdn_block *in, const gdn_outputs *out,
         mpfr_set_d(e->beta.x[n], in->beta[at], RN);
     else
         mpfr_set(e->beta.x[n], e->betas.x.x[beta_slot(e, in->b[at])], RN);
+    mpfr_mul_2si(e->beta.x[n], e->beta.x[n], e->s.params.beta_shift, RN);
 }
 
 /* y = x rsqrt(sum x^2 + eps). x: [dk], y: [dk]. */

@@ -22,11 +22,14 @@ static void must(gdn_status status, const gdn_error *err)
 /* Both engines over the problem, in blocks of these lengths. */
 static void compare(const gdn_problem *p, const gdn_recipe *r, const int *lengths, int n, const char *what)
 {
-    char where[200];
+    char where[300];
     snprintf(where, sizeof where,
-             "%s: recipe %s (op %d, beta %d, qk %d, state %d %s, output %d, input %d), %d heads, %d tokens",
-             what, r->name, r->op, r->beta, r->qk, r->state, gdn_rounding_names[r->state_rounding], r->output,
-             r->input, p->shape.heads, p->tokens);
+             "%s: recipe %s (op %d, beta %d << %d, qk %d %s, state %d %s, output %d, input %d, norm %d %d "
+             "%d, %s), "
+             "%d heads, %d tokens",
+             what, r->name, r->op, r->beta, p->beta_shift, r->qk, gdn_l2norm_names[r->l2norm], r->state,
+             gdn_rounding_names[r->state_rounding], r->output, r->input, r->norm_in, r->norm_hat, r->norm_out,
+             gdn_carrier_names[r->carrier], p->shape.heads, p->tokens);
     gdn_result x = gdn_problem_run(p, &gdn_over, r, lengths, n);
     gdn_result want = gdn_problem_run(p, &gdn_recurrent_engine, r, lengths, n);
     gdn_check_results(p, &x, &want, where);
@@ -61,6 +64,13 @@ static gdn_recipe any_recipe(uint64_t *seed)
     r.state_rounding = (gdn_rounding)draw(seed, GDN_ROUNDINGS);
     r.output = DRAWN;
     r.input = DRAWN;
+    if (draw(seed, 2)) {
+        r.norm_in = any_format(seed);
+        r.norm_hat = any_format(seed);
+        r.norm_out = any_format(seed);
+        r.l2norm = (gdn_l2norm)draw(seed, GDN_L2_NORMS);
+        r.carrier = (gdn_carrier)draw(seed, GDN_CARRIERS);
+    }
 #undef DRAWN
     return r;
 }
@@ -101,7 +111,16 @@ static gdn_problem any_problem(gdn_shape shape, int tokens, double work, uint64_
     p.origin = draw(seed, 2) ? 0 : GDN_MAX_LENGTH - 400;
     p.decay_is_a = draw(seed, 4) == 0;
     p.alpha = draw(seed, 3) ? GDN_FP64 : any_format(seed);
+    p.beta_shift = draw(seed, 4) == 0;
     return p;
+}
+
+/* Keys and queries of a recipe that does not normalise them: no longer than 1, or the state would explode. */
+static void shorten(gdn_problem *p, const gdn_recipe *r)
+{
+    size_t n = gdn_problem_rows(p) * (size_t)p->shape.dk;
+    for (size_t i = 0; i < n && r->l2norm == GDN_L2_NONE; i++)
+        p->q[i] *= 0x1p-5f, p->k[i] *= 0x1p-5f;
 }
 
 static const int dims[] = {1, 3, 16, 80, 128, 130, 256}, blocks[] = {1, 15, 16, 17, 2, 64, 33};
@@ -133,8 +152,29 @@ START_TEST(drawn_recipes_fast)
         gdn_recipe r = any_recipe(&seed);
         gdn_problem p = any_problem((gdn_shape){1 + draw(&seed, i % 3 ? 70 : 300), 128, 128},
                                     1 + draw(&seed, 300), 1e7, &seed);
+        shorten(&p, &r);
         int from = draw(&seed, BLOCKS);
         compare(&p, &r, blocks + from, BLOCKS - from, "drawn recipe");
+        gdn_problem_free(&p);
+    }
+}
+END_TEST
+
+/* Each L2 norm, each cast of out_norm and the carrier at the shape of the fast kernel, in both arithmetics.
+ */
+START_TEST(designs_fast)
+{
+    uint64_t seed = 12;
+    for (int i = 0; i < 2 * GDN_L2_NORMS * 8; i++) {
+        gdn_recipe r = *gdn_recipe_by_name(i % 2 ? "bf16" : "bf16-io");
+        r.l2norm = (gdn_l2norm)(i / 2 % GDN_L2_NORMS);
+        r.norm_in = i & 8 ? GDN_BF16 : GDN_FP64;
+        r.norm_hat = i & 16 ? GDN_BF16 : GDN_FP64;
+        r.norm_out = i & 32 ? GDN_BF16 : GDN_FP64;
+        r.carrier = i & 8 ? GDN_CARRIER_ALPHA : GDN_CARRIER_G;
+        gdn_problem p = any_problem((gdn_shape){1 + draw(&seed, 70), 128, 128}, 100, 1e7, &seed);
+        shorten(&p, &r);
+        compare(&p, &r, blocks, BLOCKS, "design");
         gdn_problem_free(&p);
     }
 }
@@ -150,6 +190,7 @@ START_TEST(every_shape)
         if (!portable(&r))
             continue;
         gdn_problem p = any_problem(shape, 1 + draw(&seed, 300), 3e6, &seed);
+        shorten(&p, &r);
         int from = draw(&seed, BLOCKS);
         compare(&p, &r, blocks + from, BLOCKS - from, "drawn shape");
         gdn_problem_free(&p);
@@ -219,7 +260,7 @@ START_TEST(parts_of_the_outputs)
     const int whole = p.tokens;
     gdn_result want = gdn_problem_run(&p, &gdn_recurrent_engine, recipe, &whole, 1), x = gdn_result_new(&p);
     gdn_setup setup = {.shape = p.shape,
-                       .params = {p.decay_is_a, p.decay, p.dt_bias, p.w, p.alpha},
+                       .params = {p.decay_is_a, p.decay, p.dt_bias, p.w, p.alpha, p.beta_shift},
                        .seed = p.seed,
                        .recipe = recipe,
                        .state0 = p.state0};
@@ -364,9 +405,10 @@ int main(void)
         fprintf(stderr, "%s\n", err.text);
         return EXIT_FAILURE;
     }
-    const TTest *const tests[] = {every_recipe_fast,          drawn_recipes_fast, every_shape,
-                                  ends_of_the_range,          subnormal_numbers,  parts_of_the_outputs,
-                                  long_blocks_and_dead_gates, bench_arrays,       native_mathematics};
+    const TTest *const tests[] = {every_recipe_fast,    drawn_recipes_fast,         designs_fast,
+                                  every_shape,          ends_of_the_range,          subnormal_numbers,
+                                  parts_of_the_outputs, long_blocks_and_dead_gates, bench_arrays,
+                                  native_mathematics};
     setenv("CK_FORK", "no", 0);
     return gdn_test_run("gpu_recurrent", tests, sizeof tests / sizeof tests[0]);
 }

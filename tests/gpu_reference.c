@@ -211,7 +211,8 @@ START_TEST(kernels_give_the_same_bits)
 }
 END_TEST
 
-/* What is set instead of computed: g, beta, the state, A instead of log A, the format of alpha. */
+/* What is set instead of computed: g, beta, the state, A instead of log A, the format of alpha; beta doubled.
+ */
 START_TEST(settings_give_the_same_bits)
 {
     static const int dims[] = {20, 128};
@@ -230,6 +231,7 @@ START_TEST(settings_give_the_same_bits)
             p.beta = gdn_test_floats(&seed, rows, 0, 1);
         if (i % 5 == 0)
             p.state0 = gdn_test_doubles(&seed, state, -1, 1);
+        p.beta_shift = i % 7 == 0;
         int *columns = i % 4 == 0 ? sample(&p, 1, 3, &seed) : NULL;
         ck_twins(&p, "settings", uneven_blocks, 5);
         gdn_problem_free(&p);

@@ -11,6 +11,7 @@
 
 #include "base/simd.h"
 #include "kernels/chunked.h"
+#include "kernels/decode.h"
 #include "kernels/engines.h"
 #include "kernels/recurrent.h"
 #include "reference/gdn_fp64.h"
@@ -451,6 +452,367 @@ START_TEST(formats)
 }
 END_TEST
 
+/* ---- the inverse in a format ---- */
+
+static const gdn_format_id inverses[] = {GDN_FP32, GDN_TF32, GDN_FP16, GDN_BF16};
+
+enum { INVERSES = sizeof inverses / sizeof inverses[0] };
+
+/*
+ * M of one chunk in double, its numbers rounded where the definition rounds them: L; then, a block of 16 rows
+ * after the other, the diagonal block by forward substitution, X_rc = sum_m L_rm M_mc, M_rc = -M_rr X_rc.
+ * l, m: [64][64]
+ */
+static void inverse_in(const gdn_format *f, double l[64][64], double m[64][64])
+{
+    double x[64][64];
+    for (int i = 0; i < 64; i++)
+        for (int j = 0; j < 64; j++) {
+            l[i][j] = j < i ? gdn_round(f, l[i][j]) : 0;
+            m[i][j] = 0;
+        }
+    for (int first = 0; first < 64; first += 16) {
+        for (int i = first; i < first + 16; i++)
+            for (int j = first; j <= i; j++) {
+                double sum = 0;
+                for (int n = j; n < i; n++)
+                    sum += l[i][n] * m[n][j];
+                m[i][j] = gdn_round(f, (i == j) - sum);
+            }
+        for (int i = first; i < first + 16; i++)
+            for (int j = 0; j < first; j++) {
+                double sum = 0;
+                for (int n = 0; n < first; n++)
+                    sum += l[i][n] * m[n][j];
+                x[i][j] = gdn_round(f, sum);
+            }
+        for (int i = first; i < first + 16; i++)
+            for (int j = 0; j < first; j++) {
+                double sum = 0;
+                for (int n = first; n < first + 16; n++)
+                    sum += m[i][n] * x[n][j];
+                m[i][j] = gdn_round(f, -sum);
+            }
+    }
+}
+
+/* x / sqrt(sum x^2 + eps); x: [n] */
+static void unit_row(const float *x, int n, double *out)
+{
+    double sum = 1e-6;
+    for (int i = 0; i < n; i++)
+        sum += (double)x[i] * x[i];
+    for (int i = 0; i < n; i++)
+        out[i] = x[i] / sqrt(sum);
+}
+
+/*
+ * The chunked form of one head of whole chunks in double, but for the numbers of its inverse, as chunked.h
+ * writes it: o: [T][dv]. g and beta are given.
+ */
+static void evaluate(const problem *p, const gdn_format *f, double *o)
+{
+    enum { MOST = 32 };
+    static double l[64][64], m[64][64], k[64][MOST], q[64][MOST], s[MOST][MOST], v[64][MOST], sum[64];
+    int dk = p->shape.dk, dv = p->shape.dv;
+    memset(s, 0, sizeof s);
+    for (int t = 0; t < p->tokens; t += 64) {
+        const float *g = p->g + t, *beta = p->beta + t;
+        for (int i = 0; i < 64; i++) {
+            unit_row(p->k + (t + i) * dk, dk, k[i]);
+            unit_row(p->q + (t + i) * dk, dk, q[i]);
+            sum[i] = (i > 0 ? sum[i - 1] : 0) + g[i];
+        }
+        for (int i = 0; i < 64; i++)
+            for (int j = 0; j < i; j++) {
+                l[i][j] = 0;
+                for (int d = 0; d < dk; d++)
+                    l[i][j] += beta[i] * exp(sum[i] - sum[j]) * k[i][d] * k[j][d];
+            }
+        inverse_in(f, l, m);
+        for (int i = 0; i < 64; i++) /* V' = M (beta v - beta exp(G) k^ S) */
+            for (int c = 0; c < dv; c++) {
+                v[i][c] = 0;
+                for (int j = 0; j <= i; j++) {
+                    double x = p->v[(t + j) * dv + c];
+                    for (int d = 0; d < dk; d++)
+                        x -= exp(sum[j]) * k[j][d] * s[d][c];
+                    v[i][c] += m[i][j] * beta[j] * x;
+                }
+            }
+        for (int i = 0; i < 64; i++)
+            for (int c = 0; c < dv; c++) {
+                double x = 0;
+                for (int d = 0; d < dk; d++)
+                    x += exp(sum[i]) * q[i][d] * s[d][c];
+                for (int j = 0; j <= i; j++)
+                    for (int d = 0; d < dk; d++)
+                        x += exp(sum[i] - sum[j]) * q[i][d] * k[j][d] * v[j][c];
+                o[(t + i) * dv + c] = x / sqrt(dk);
+            }
+        for (int d = 0; d < dk; d++)
+            for (int c = 0; c < dv; c++) {
+                s[d][c] *= exp(sum[63]);
+                for (int j = 0; j < 64; j++)
+                    s[d][c] += exp(sum[63] - sum[j]) * k[j][d] * v[j][c];
+            }
+    }
+}
+
+/* One head with g and beta given. */
+static problem given(int d, int tokens, uint64_t seed)
+{
+    problem p = make((gdn_shape){1, d, d}, tokens, seed);
+    p.g = gdn_test_floats(&seed, (size_t)tokens, -0.05, 0);
+    p.beta = gdn_test_floats(&seed, (size_t)tokens, 0, 1);
+    return p;
+}
+
+static gdn_recipe with_inverse(int recipe, gdn_format_id inverse)
+{
+    gdn_recipe r = *recipe_at(recipe);
+    r.inverse = inverse;
+    return r;
+}
+
+static int ascending(const void *x, const void *y)
+{
+    double a = *(const double *)x, b = *(const double *)y;
+    return (a > b) - (a < b);
+}
+
+/*
+ * Sums in fp32 put a number on the other side of a tie than sums in double where they err by more than the
+ * distance to it: 4 2^-25 of a spacing of 2^-p, so 2^-12 of all numbers at p = 11, each then off by sqrt(12)
+ * rms errors: sqrt(12 2^-12) = 5 % of the error of rounding the inverse, 2 % at p = 8. One of the few large
+ * numbers weighs more, so the median of several problems is held to twice that. With fp32 the inverse rests
+ * as it does without a format.
+ */
+START_TEST(inverse_against_double)
+{
+    enum { D = 32, T = 128, PROBLEMS = 15 };
+    static double rounded[T * D], exact[T * D];
+    for (int i = 0; i < INVERSES; i++) {
+        gdn_recipe r = with_inverse(0, inverses[i]);
+        const gdn_format *f = &gdn_formats[r.inverse];
+        double ratio[PROBLEMS];
+        for (int n = 0; n < PROBLEMS; n++) {
+            problem p = given(D, T, (uint64_t)n + 1);
+            result x = run(&p, &r), plain = run(&p, recipe_at(0));
+            evaluate(&p, f, rounded);
+            evaluate(&p, &gdn_formats[GDN_FP64], exact);
+            double error = gdn_relative(rounded, exact, T * D);
+            ratio[n] = gdn_relative(x.o, rounded, T * D) / error;
+            if (r.inverse == GDN_FP32) {
+                gdn_check_bits(x.o, plain.o, T * D, "o with the inverse in fp32");
+                gdn_check_bits(x.state, plain.state, D * D, "the state with the inverse in fp32");
+            }
+            GDN_CHECK(error > 0.1 * ldexp(1, -f->p), "an inverse in %s is off by %.3e only", f->name, error);
+            gdn_result_free(&x);
+            gdn_result_free(&plain);
+            gdn_problem_free(&p);
+        }
+        qsort(ratio, PROBLEMS, sizeof *ratio, ascending);
+        if (getenv("GDN_SHOW"))
+            printf("inverse in %s: apart by %.4f of the error, %.4f at most\n", f->name, ratio[PROBLEMS / 2],
+                   ratio[PROBLEMS - 1]);
+        GDN_CHECK(r.inverse == GDN_FP32 || ratio[PROBLEMS / 2] < 0.1,
+                  "inverse in %s: %.3f of its error away from the evaluation in double", f->name,
+                  ratio[PROBLEMS / 2]);
+    }
+}
+END_TEST
+
+/* Products in tf32 cut the operands of the inverse's own products, unless it has a format: then not. */
+START_TEST(inverse_is_not_cut)
+{
+    double cut = 0, whole = 0;
+    for (uint64_t seed = 1; seed < 5; seed++) {
+        problem p = make((gdn_shape){2, 64, 64}, 256, seed);
+        gdn_recipe r = with_inverse(1, GDN_FP32);
+        result truth = gdn_problem_run(&p, &gdn_fp64_engine, NULL, &p.tokens, 1);
+        result x = run(&p, recipe_at(1)), y = run(&p, &r);
+        cut += gdn_relative(x.o, truth.o, gdn_problem_values(&p)) / 4;
+        whole += gdn_relative(y.o, truth.o, gdn_problem_values(&p)) / 4;
+        gdn_result_free(&truth);
+        gdn_result_free(&x);
+        gdn_result_free(&y);
+        gdn_problem_free(&p);
+    }
+    if (getenv("GDN_SHOW"))
+        printf("chunk-tf32: %.4e, with an inverse in fp32 %.4e\n", cut, whole);
+    GDN_CHECK(whole < cut, "chunk-tf32 errs by %.4e, with an inverse in fp32 by %.4e", cut, whole);
+}
+END_TEST
+
+/* The same bits whatever the blocks and the instruction set. */
+START_TEST(inverse_anywhere)
+{
+    static const int lengths[][3] = {{1, 1, 1}, {17, 30, 16}, {100, 9, 90}};
+    for (int i = 0; i < RECIPES; i++)
+        for (int f = 0; f < INVERSES; f++) {
+            gdn_recipe r = with_inverse(i, inverses[f]);
+            problem p = make((gdn_shape){2, 40, 24}, 171, 91);
+            p.origin = 9;
+            result want = run(&p, &r);
+            for (size_t x = 0; x < sizeof lengths / sizeof lengths[0]; x++) {
+                result got = gdn_problem_run(&p, engine, &r, lengths[x], 3);
+                gdn_check_results(&p, &got, &want, "inverse in a format, blocks");
+                gdn_result_free(&got);
+            }
+            for (int isa = 0; isa < GDN_ISAS; isa++)
+                if (gdn_isa_available((gdn_isa)isa)) {
+                    gdn_isa_force((gdn_isa)isa);
+                    result got = run(&p, &r);
+                    gdn_check_results(&p, &got, &want, gdn_isa_names[isa]);
+                    gdn_result_free(&got);
+                }
+            gdn_result_free(&want);
+            gdn_problem_free(&p);
+        }
+}
+END_TEST
+
+/* Four keys in turn, all near one direction; beta towards 1; hardly any decay. */
+static problem ill_conditioned(double spread, double beta, int tokens, uint64_t seed)
+{
+    enum { D = 32 };
+    problem p = given(D, tokens, seed);
+    for (int t = 0; t < tokens; t++) {
+        p.g[t] = -0x1p-12f;
+        p.beta[t] = (float)beta;
+        for (int d = 0; d < D; d++)
+            p.k[t * D + d] = (float)((d == 0 ? 1 : 0) + spread * p.k[(t % 4) * D + d]);
+    }
+    return p;
+}
+
+static double error_with(const problem *p, gdn_format_id inverse)
+{
+    gdn_recipe r = with_inverse(0, inverse);
+    result x = run(p, &r), truth = gdn_problem_run(p, &gdn_fp64_engine, NULL, &p->tokens, 1);
+    double e = gdn_relative(x.o, truth.o, gdn_problem_values(p));
+    gdn_result_free(&x);
+    gdn_result_free(&truth);
+    return e;
+}
+
+/*
+ * Repeated keys, beta towards 1 and no decay: numbers of M come out of sums that cancel. The error of an
+ * inverse in 8 bits is then several times that on random keys, and far above that of one in 24 (2^16 by the
+ * formats alone; o has other roundings in fp32 too).
+ */
+START_TEST(repeated_keys)
+{
+    for (uint64_t seed = 1; seed < 4; seed++) {
+        problem random = given(32, 256, seed), repeated = ill_conditioned(0.25, 0.99, 256, seed);
+        double e[INVERSES], before = error_with(&random, GDN_BF16);
+        for (int i = 0; i < INVERSES; i++)
+            e[i] = error_with(&repeated, inverses[i]);
+        if (getenv("GDN_SHOW"))
+            printf("repeated keys: fp32 %.2e tf32 %.2e fp16 %.2e bf16 %.2e (random %.2e)\n", e[0], e[1], e[2],
+                   e[3], before);
+        GDN_CHECK(e[3] > 3 * before, "bf16: %.2e on repeated keys, %.2e on random ones", e[3], before);
+        GDN_CHECK(e[3] > 1024 * e[0] && e[1] > 128 * e[0] && e[3] > 3 * e[1] && e[3] < 20 * e[1],
+                  "repeated keys: errors of %.2e in fp32, %.2e in tf32, %.2e in bf16", e[0], e[1], e[3]);
+        GDN_CHECK(fabs(e[2] / e[1] - 1) < 0.1, "%.2e in fp16, and in tf32, as precise, %.2e", e[2], e[1]);
+        gdn_problem_free(&random);
+        gdn_problem_free(&repeated);
+    }
+}
+END_TEST
+
+/* One key for ever and beta near 2, a reflection: numbers of M stay near 2 and nothing damps their errors. */
+START_TEST(repeated_reflections)
+{
+    problem p = ill_conditioned(0, 1.99, 256, 3);
+    double narrow = error_with(&p, GDN_BF16), wide = error_with(&p, GDN_FP32);
+    if (getenv("GDN_SHOW"))
+        printf("reflections: fp32 %.2e bf16 %.2e\n", wide, narrow);
+    GDN_CHECK(narrow > 0.05 && wide < 1e-3, "reflections: %.2e with bf16, %.2e with fp32", narrow, wide);
+    gdn_problem_free(&p);
+}
+END_TEST
+
+/* ---- operations ---- */
+
+static gdn_counts counted(const problem *p, const int *lengths, int n)
+{
+    gdn_counts counts = {0};
+    gdn_setup setup = {.shape = p->shape,
+                       .params = {.decay = p->decay, .dt_bias = p->dt_bias, .norm_weight = p->w},
+                       .recurrence = true,
+                       .recipe = recipe_at(0),
+                       .counts = &counts};
+    gdn_result r = gdn_result_new(p);
+    gdn_error err = {""};
+    void *self = NULL;
+    GDN_CHECK(engine->open(&self, &setup, &err) == GDN_OK, "%s", err.text);
+    for (int t = 0, i = 0; t < p->tokens; i++) {
+        int length = lengths[i < n ? i : n - 1];
+        length = length < p->tokens - t ? length : p->tokens - t;
+        gdn_problem_advance(p, engine, self, t, length, &r);
+        t += length;
+    }
+    gdn_counts before = counts;
+    gdn_problem_read(engine, self, &r);
+    ck_assert_mem_eq(&before, &counts, sizeof counts);
+    engine->close(self);
+    gdn_result_free(&r);
+    return counts;
+}
+
+/*
+ * The formulas of spec section 1, a chunk of 64 at a time, a multiply-add as two. The 16 x 16 inverse: four
+ * diagonal blocks of sum_(r < 16) 16 r, and for the block rows c = 1, 2, 3 blocks wide c^2 and c products of
+ * 16 x 16 x 16 for X and M.
+ */
+static gdn_counts formula(const problem *p)
+{
+    double C = 64, dk = p->shape.dk, dv = p->shape.dv, chunks = p->shape.heads * (p->tokens / C);
+    double scores = 2 * C * C * dk, u = C * C * dv, w = C * C * dk, pv = C * C * dv, state = C * dk * dv;
+    double inverse = 4 * 16 * 120 + 4096 * (1 + 4 + 9) + 4096 * (1 + 2 + 3);
+    double negated = 4 * 16 * 16 + 256 * (1 + 2 + 3); /* numbers of M that are e - sum or -sum */
+    double gate = 4, l2 = 2 * (3 * dk + 1), norm = 7 * dv + 1;
+    double scaling = 1 + 2 * dk + dv + 4 * C, values = dv, outputs = 4 * dv, after = 1 + dv;
+    gdn_counts x = {
+        .products = chunks * 2 * (scores + inverse + u + w + state + state + pv + state + dk * dv),
+        .pointwise = chunks * (negated + C * (gate + l2 + norm + scaling + values + outputs + after)),
+        /* softplus 2, alpha 1, sigmoid 2; norms 2 2 and 2 dv + 3; exp(G) twice, G_i - G_j, G_C - G, G_C */
+        .functions = chunks * (C * (5 + 4 + 2 * dv + 3 + 2 + C + 1) + 1)};
+    return x;
+}
+
+static void check_counts(const gdn_counts *x, const gdn_counts *y)
+{
+    const double *a = &x->products, *b = &y->products;
+    for (int i = 0; i < 3; i++)
+        GDN_CHECK(a[i] == b[i], "%s: %.0f, not %.0f",
+                  i == 0   ? "products"
+                  : i == 1 ? "pointwise"
+                           : "functions",
+                  a[i], b[i]);
+}
+
+/* Whatever the blocks; claim D1's 1.40 of 4 d_v^2 multiply-adds a token at d = 128. */
+START_TEST(operations)
+{
+    static const gdn_shape shapes[] = {{1, 128, 128}, {3, 40, 24}, {2, 17, 5}};
+    static const int lengths[][3] = {{192, 192, 192}, {1, 1, 1}, {17, 30, 100}};
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+        problem p = make(shapes[s], 192, 4);
+        gdn_counts want = formula(&p);
+        for (size_t x = 0; x < sizeof lengths / sizeof lengths[0]; x++) {
+            gdn_counts got = counted(&p, lengths[x], 3);
+            check_counts(&got, &want);
+        }
+        gdn_problem_free(&p);
+        if (s == 0)
+            ck_assert_double_eq_tol(want.products / 192 / (8.0 * 128 * 128), 1.40, 0.005);
+    }
+}
+END_TEST
+
 /* ---- other people's kernels ---- */
 
 /* Relative L2 errors of their chunk.out and chunk.state (golden/README.md), and how near ours must come. */
@@ -519,6 +881,9 @@ START_TEST(refusals)
     r = *recipe_at(2);
     r.math = GDN_MATH_APPROX;
     refused(r, NULL, "recipe chunk-bf16: math approx runs on a GPU only");
+    r = with_inverse(2, GDN_E4M3);
+    refused(r, NULL,
+            "recipe chunk-bf16: the inverse of the chunked form rests in fp32, tf32, fp16 or bf16, not e4m3");
 }
 END_TEST
 
@@ -526,9 +891,11 @@ START_TEST(engine_of_a_recipe)
 {
     for (int i = 0; i < gdn_recipe_count; i++) {
         const gdn_recipe *r = &gdn_recipes[i];
-        bool chunked = strncmp(r->name, "chunk", 5) == 0;
-        ck_assert_int_eq(r->algorithm, chunked ? GDN_CHUNKED : GDN_RECURRENT);
-        ck_assert_ptr_eq(gdn_recipe_engine(r), chunked ? &gdn_chunked_engine : &gdn_recurrent_engine);
+        ck_assert(strncmp(r->name, "chunk", 5) != 0 || r->algorithm == GDN_CHUNKED);
+        ck_assert(strstr(r->name, "decode") == NULL || r->algorithm == GDN_RECURRENT);
+        ck_assert_ptr_eq(gdn_recipe_engine(r), r->algorithm == GDN_CHUNKED          ? &gdn_chunked_engine
+                                               : r->algorithm == GDN_PREFILL_DECODE ? &gdn_decode_engine
+                                                                                    : &gdn_recurrent_engine);
     }
 }
 END_TEST
@@ -538,8 +905,9 @@ START_TEST(gate_alone)
 {
     problem p = make((gdn_shape){2, 8, 8}, 70, 5);
     result want = run(&p, recipe_at(1));
-    gdn_setup setup = {
-        .shape = p.shape, .params = {false, p.decay, p.dt_bias, NULL, GDN_FP64}, .recipe = recipe_at(1)};
+    gdn_setup setup = {.shape = p.shape,
+                       .params = {.decay = p.decay, .dt_bias = p.dt_bias, .alpha = GDN_FP64},
+                       .recipe = recipe_at(1)};
     double *g = gdn_test_alloc(140, sizeof *g), *alpha = gdn_test_alloc(140, sizeof *alpha);
     gdn_block in = {.first = 1, .tokens = 70, .a = p.a};
     gdn_error err = {""};
@@ -560,5 +928,6 @@ END_TEST
 
 GDN_TEST_MAIN("chunked", against_fp64, state_and_origin, split_anywhere, state_at_every_token,
               instruction_sets, power_of_two, linear_in_v, later_tokens_do_not_matter, heads_and_columns,
-              beta_zero, cleared, beta_two, alpha_in_bf16, resume_at_a_chunk, formats, golden, refusals,
-              engine_of_a_recipe, gate_alone)
+              beta_zero, cleared, beta_two, alpha_in_bf16, resume_at_a_chunk, formats, inverse_against_double,
+              inverse_is_not_cut, inverse_anywhere, repeated_keys, repeated_reflections, operations, golden,
+              refusals, engine_of_a_recipe, gate_alone)

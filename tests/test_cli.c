@@ -239,7 +239,7 @@ static int stored_tasks(const char *results)
 
 /* ---- words and options ---- */
 
-static const char *const commands[] = {"run", "plot", "report", "gate", "list"};
+static const char *const commands[] = {"run", "plot", "report", "gate", "layer", "list"};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 START_TEST(help_and_version)
@@ -304,7 +304,8 @@ START_TEST(wrong_words)
             "--dt-bias: 'inf' is not allowed; a number from -10000 to 10000 is");
     answers(WORDS("gate", "--a-log", "-3", "--dt-bias", "1", "more"), 2, "Too many arguments");
     answers(WORDS("list"), 2,
-            "nothing to list is named; formats, profiles, recipes, engines, experiments and columns are");
+            "nothing to list is named; formats, profiles, recipes, engines, experiments, columns, probes and "
+            "layers are");
     answers(WORDS("list", "cats"), 2, "'cats' is not a table; formats, profiles");
     answers(WORDS("list", "formats", "recipes"), 2, "Too many arguments");
     answers(WORDS("plot", "--results", "nowhere", "tiny"), 2, "nowhere");

@@ -448,6 +448,7 @@ typedef struct inputs {
     float *q, *k, *v, *z, *a, *g, *b, *beta; /* as gdn_block; a or g, b or beta is NULL */
     double decay[4], dt_bias[4], *norm_weight, *state0;
     bool decay_is_a;
+    int beta_shift;
 } inputs;
 
 /* Outputs of a whole run, [H][T] and [H][T][columns], and the last state [H][dk][columns]. */
@@ -648,13 +649,14 @@ static void advance_part(const gdn_engine *e, void *self, const scenario *s, con
 static outputs run_blocks(const gdn_engine *e, const scenario *s, const inputs *in, int block,
                           const int *columns, int ncolumns, const outputs *full)
 {
-    gdn_setup setup = {.shape = s->shape,
-                       .params = {in->decay_is_a, in->decay, in->dt_bias, in->norm_weight, s->alpha},
-                       .columns = columns,
-                       .ncolumns = columns ? ncolumns : s->shape.dv,
-                       .recurrence = true,
-                       .precision = 160,
-                       .state0 = in->state0};
+    gdn_setup setup = {
+        .shape = s->shape,
+        .params = {in->decay_is_a, in->decay, in->dt_bias, in->norm_weight, s->alpha, in->beta_shift},
+        .columns = columns,
+        .ncolumns = columns ? ncolumns : s->shape.dv,
+        .recurrence = true,
+        .precision = 160,
+        .state0 = in->state0};
     outputs r = new_outputs(s, (size_t)setup.ncolumns);
     if (full) {
         memcpy(r.hi[MS], full->hi[MS], r.n[MS] * sizeof(double));
@@ -723,6 +725,31 @@ START_TEST(engines_agree_with_mpfr)
     free_outputs(&dd);
     free_outputs(&fp64);
     free_inputs(&in);
+}
+END_TEST
+
+/* beta doubled, from b and given: as near to MPFR as ever, and another layer. */
+START_TEST(doubled_beta_agrees_with_mpfr)
+{
+    static const int which[] = {0, 3, 10};
+    for (size_t i = 0; i < sizeof which / sizeof which[0]; i++) {
+        const scenario *s = &scenarios[which[i]];
+        inputs in = make_inputs(s);
+        for (size_t t = 0; in.beta && t < (size_t)(s->shape.heads * s->tokens); t++)
+            in.beta[t] *= 0.5f;
+        outputs once = run_whole(&gdn_dd_engine, s, &in);
+        in.beta_shift = 1;
+        outputs truth = run_whole(&gdn_mpfr_engine, s, &in), dd = run_whole(&gdn_dd_engine, s, &in);
+        outputs fp64 = run_whole(&gdn_fp64_engine, s, &in);
+        ck_near(s, "dd", &dd, &truth, true, exp2(s->dd_bits));
+        ck_near(s, "fp64", &fp64, &truth, false, s->fp64);
+        ck_assert_msg(distance(&once, &truth, O, true) > 0.1, "%s: beta was not doubled", s->name);
+        free_outputs(&once);
+        free_outputs(&truth);
+        free_outputs(&dd);
+        free_outputs(&fp64);
+        free_inputs(&in);
+    }
 }
 END_TEST
 
@@ -1028,6 +1055,7 @@ int main(void)
     c = tcase_create("engines");
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, engines_agree_with_mpfr, 0, SCENARIOS);
+    tcase_add_test(c, doubled_beta_agrees_with_mpfr);
     tcase_add_loop_test(c, blocks_change_no_bit, 0, SCENARIOS);
     tcase_add_loop_test(c, instruction_sets_change_no_bit, 0, SCENARIOS);
     tcase_add_loop_test(c, sampled_columns_change_no_bit, 0, SCENARIOS);

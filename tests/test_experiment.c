@@ -110,11 +110,11 @@ typedef struct bad_case {
 } bad_case;
 
 #define TOP_KEYS                                                                                             \
-    "; allowed: experiment question seeds dk dv lengths quantities profiles define populations reference"
+    "; allowed: experiment question seeds dk dv lengths quantities profiles define populations budget "      \
+    "probes reference"
 #define POPULATION_KEYS                                                                                      \
-    "; allowed: name heads keys rank zipf_exponent values a_mean a_scale b_mean b_scale a_log dt_bias "      \
-    "norm_weight "                                                                                           \
-    "file recorded profiles quantities lengths"
+    "; allowed: name heads keys rank zipf_exponent values a_mean a_scale b_mean b_scale group beta_factor "  \
+    "initial_scale sequences a_log dt_bias norm_weight file recorded profiles quantities lengths"
 #define FORMATS "fp32 tf32 fp16 bf16 e4m3 e5m2"
 
 static const bad_case keys_and_words[] = {
@@ -129,16 +129,17 @@ static const bad_case keys_and_words[] = {
      "populations/0/a_log/unifrom: unknown key (did you mean 'uniform'?); allowed: uniform init values"},
     {"      q: q", "      qry: q", 23,
      "populations/1/file/qry: unknown key; allowed: path q k v a project_a g b beta a_log dt_bias "
-     "norm_weight z"},
+     "norm_weight z "
+     "initial_state"},
     {"name: them,", "name: them, out: b,", 31,
      "populations/1/recorded/0/out: unknown key; allowed: name g o state y output"},
     {"base: bf16", "bases: bf16", 12,
      "define/0/bases: unknown key (did you mean 'base'?); allowed: name summary base store_a zero_centred "
      "a_log "
-     "dt_bias norm_weight alpha recipe exp_a beta qk state output input product softplus state_rounding "
-     "math"},
+     "dt_bias norm_weight alpha recipe exp_a beta qk state output input product norm_in norm_hat norm_out "
+     "inverse prefill l2norm carrier softplus state_rounding math"},
     {"base: bf16", "base: bf16\n    product: tf32", 13,
-     "define/0/product: only chunked recipes have matrix products; bf16 is recurrent"},
+     "define/0/product: only chunked recipes have matrix products and an inverse; bf16 is recurrent"},
     {"base: bf16", "base: bf16\n    recipe: chunk-bf16\n    product: e4m3", 14,
      "define/0/product: fp32, tf32 and bf16 products exist, not e4m3"},
     {"base: bf16", "base: bf16\n    recipe: chunk-bf16\n    state_rounding: stochastic", 14,
@@ -148,7 +149,8 @@ static const bad_case keys_and_words[] = {
     {"      v: v", "      v: v\n      q: w", 26, "populations/1/file/q: the key is there twice"},
     {"experiment: t\n", "", 1, "the key 'experiment' is missing"},
     {"question: q?\n", "", 1, "the key 'question' is missing"},
-    {"profiles: [fp32, a_log-bf16, mine]\n", "", 1, "the key 'profiles' is missing"},
+    {"profiles: [fp32, a_log-bf16, mine]\n", "", 13,
+     "populations/0: no profiles, neither here nor for the experiment"},
     {"name: p\n    ", "", 14, "populations/0: the key 'name' is missing"},
     {"path: x.safetensors\n      ", "", 21, "populations/1/file: the key 'path' is missing"},
     {"name: mine\n    ", "", 11, "define/0: the key 'name' is missing"},
@@ -158,7 +160,8 @@ static const bad_case keys_and_words[] = {
      "repeated "
      "needle zipf"},
     {"init: fla", "init: xavier", 19,
-     "populations/0/dt_bias/init: 'xavier' is not allowed; allowed: fla hf megatron ones"},
+     "populations/0/dt_bias/init: 'xavier' is not allowed; allowed: fla hf megatron ones tau fla-bf16 "
+     "hf-bf16 megatron-bf16"},
     {"[g, o]", "[g, p]", 7, "quantities/1: 'p' is not allowed; allowed: g decay state o y"},
     {"[g, o]", "\n  - g\n  - stat", 9,
      "quantities/1: 'stat' is not allowed (did you mean 'state'?); allowed: g decay state o y"},
@@ -314,7 +317,8 @@ static const bad_case populations[] = {
     {"init: fla", "init: fla, values: [1]", 19,
      "populations/0/dt_bias: exactly one of uniform, init, values is wanted"},
     {"uniform: [-8, 2]", "init: ones", 18,
-     "populations/0/a_log: init ones is not defined for it; allowed: fla hf megatron"},
+     "populations/0/a_log: init ones is not defined for it; allowed: fla hf megatron tau fla-bf16 hf-bf16 "
+     "megatron-bf16"},
     {"init: fla", "init: hf", 19, "populations/0/dt_bias: init hf is not defined for it; allowed: fla ones"},
     {"rank: 4", "rank: 4\n    norm_weight: {init: fla}", 18,
      "populations/0/norm_weight: init fla is not defined for it; allowed: ones"},
@@ -351,6 +355,38 @@ static const bad_case populations[] = {
      "populations/1/file: a population read from a file draws no inputs; rank, exponent, means and scales "
      "are not "
      "allowed"},
+    {"rank: 4", "rank: 4\n    group: 2", 18, "populations/0/group: a group of 2 does not divide 3 heads"},
+    {"rank: 4", "rank: 4\n    group: 0", 18, "populations/0/group: 0" SPAN("1", "1048576")},
+    {"rank: 4", "rank: 4\n    group: 1.5", 18, "populations/0/group: 1.5" SPAN("1", "1048576")},
+    {"rank: 4", "rank: 4\n    beta_factor: 3", 18, "populations/0/beta_factor: 3" SPAN("1", "2")},
+    {"rank: 4", "rank: 4\n    beta_factor: 0", 18, "populations/0/beta_factor: 0" SPAN("1", "2")},
+    {"rank: 4", "rank: 4\n    initial_scale: -1", 18,
+     "populations/0/initial_scale: -1 is not allowed; a number above 0 and at most 10000 is"},
+    {"rank: 4", "rank: 4\n    initial_scale: 0", 18,
+     "populations/0/initial_scale: 0 is not allowed; a number above 0 and at most 10000 is"},
+    {"rank: 4", "rank: 4\n    initial_scale: inf", 18,
+     "populations/0/initial_scale: inf is not allowed; a number above 0 and at most 10000 is"},
+    {"rank: 4", "rank: 4\n    sequences: [5, 3]", 18,
+     "populations/0/sequences/1: 3 after 5; sequences must increase"},
+    {"rank: 4", "rank: 4\n    sequences: [5, 5]", 18,
+     "populations/0/sequences/1: 5 after 5; sequences must increase"},
+    {"rank: 4", "rank: 4\n    sequences: [0, 5]", 18, "populations/0/sequences/0: 0" SPAN("1", "67108864")},
+    {"rank: 4", "rank: 4\n    sequences: [3, 8]", 18,
+     "populations/0/sequences/1: 8 is not inside the 8 tokens; sequences end before the last token"},
+    {"rank: 4", "rank: 4\n    sequences: [2]\n    lengths: [2]", 18,
+     "populations/0/sequences/0: 2 is not inside the 2 tokens; sequences end before the last token"},
+    {"    recorded:\n", "    group: 2\n    recorded:\n", 30,
+     "populations/1/group: the shapes in a file say which heads share a key head; group is not allowed"},
+    {"    recorded:\n", "    initial_scale: 2\n    recorded:\n", 30,
+     "populations/1/initial_scale: a file gives the initial state as initial_state; initial_scale is not "
+     "allowed"},
+    {"init: fla", "init: tau", 19,
+     "populations/0/dt_bias: init tau is not defined for it; allowed: fla ones"},
+    {"init: fla", "init: hf-bf16", 19,
+     "populations/0/dt_bias: init hf-bf16 is not defined for it; allowed: fla ones"},
+    {"seeds: 2", "seeds: 2\nprobes: [{name: rate-eror}]", 4,
+     "probes/0/name: 'rate-eror' is not a probe (did you mean 'rate-error'?); `gdnprec list probes` shows "
+     "them"},
     {"name: them, o: out", "name: them", 31,
      "populations/1/recorded/0/name: 'them' names no tensor; at least one of g, o, state, y is wanted"},
 };
@@ -428,9 +464,29 @@ START_TEST(no_populations)
 {
     char text[sizeof good];
     snprintf(text, sizeof text, "%.*s", (int)(strstr(good, "populations:") - good), good);
-    refused(text, 1, "the key 'populations' is missing");
+    refused(text, 1, "there is nothing to measure; populations or probes are wanted");
     strcat(text, "populations: []\n");
     refused(text, 13, "populations: the list is empty; at least one entry is wanted");
+}
+END_TEST
+
+/* Probes alone are an experiment, and so are populations that all bring profiles of their own. */
+START_TEST(enough_to_measure)
+{
+    static const char *const texts[] = {
+        "experiment: t\nquestion: q\nprobes: [{name: gate-functions}]\n",
+        "experiment: t\nquestion: q\npopulations:\n  - {name: p, heads: 6, group: 3, beta_factor: 2, "
+        "initial_scale: 0.5, sequences: [1, 7], lengths: [8], profiles: [fp32], a_log: {init: tau}, dt_bias: "
+        "{init: fla}}\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        gdn_experiment *e = NULL;
+        gdn_error err = {""};
+        GDN_CHECK(gdn_experiment_load(write_text(texts[i]), &e, &err) == GDN_OK, "%s", err.text);
+        gdn_experiment_free(e);
+    }
+    refused("experiment: t\nquestion: q\npopulations:\n  - {name: p, heads: 1, lengths: [8], a_log: {init: "
+            "fla}, dt_bias: {init: fla}}\n",
+            4, "populations/0: no profiles, neither here nor for the experiment");
 }
 END_TEST
 
@@ -439,10 +495,12 @@ START_TEST(too_many_lengths)
     static char list[8000], text[12000];
     size_t n = 0;
     for (int i = 1; i <= GDN_PLAN_LENGTHS + 1; i++)
-        n += (size_t)sprintf(list + n, "%s%d", i > 1 ? ", " : "lengths: [", i);
+        n += (size_t)sprintf(list + n, "%s%d", i > 1 ? ", " : "[", i);
     sprintf(list + n, "]");
-    snprintf(text, sizeof text, "%.11999s", edited(good, "lengths: [4, 8]", list));
+    snprintf(text, sizeof text, "%.11999s", edited(good, "[4, 8]", list));
     refused(text, 6, "lengths: 1001 lengths; at most 1000 are allowed");
+    snprintf(text, sizeof text, "%.11999s", edited(good, "rank: 4\n", "rank: 4\n    sequences: @\n"));
+    refused(edited(text, "@", list), 18, "populations/0/sequences: 1001 sequences; at most 1000 are allowed");
 }
 END_TEST
 
@@ -781,12 +839,30 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        bad_keys_and_words,  bad_types,       bad_numbers, bad_empties,    bad_names,
-        bad_profiles,        bad_populations, bad_syntax,  no_populations, too_many_lengths,
-        last_message_counts, no_text,         binary_file, no_file,        hostile_yaml,
-        random_edits,        good_file,       defaults,    definitions,    recipes_in_definitions,
-        house_experiments,   lines,           nearest};
+    const TTest *const tests[] = {bad_keys_and_words,
+                                  bad_types,
+                                  bad_numbers,
+                                  bad_empties,
+                                  bad_names,
+                                  bad_profiles,
+                                  bad_populations,
+                                  enough_to_measure,
+                                  bad_syntax,
+                                  no_populations,
+                                  too_many_lengths,
+                                  last_message_counts,
+                                  no_text,
+                                  binary_file,
+                                  no_file,
+                                  hostile_yaml,
+                                  random_edits,
+                                  good_file,
+                                  defaults,
+                                  definitions,
+                                  recipes_in_definitions,
+                                  house_experiments,
+                                  lines,
+                                  nearest};
     const char *tmp = getenv("TMPDIR");
     snprintf(scratch, sizeof scratch, "%.40s/gdn_experiment_XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(scratch)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_gate -- the decay gate: storage error against its closed form, softplus variants and roundings step by
- * step against MPFR, the cliff of alpha stored in bf16, and the ends.
+ * step against MPFR, the cliff of alpha stored in bf16, alpha as the carrier of g, and the ends.
  *
  *     g = -exp(A_log) softplus(a + dt_bias), alpha = exp(g)
  */
@@ -362,7 +362,7 @@ START_TEST(beta_formats)
             double b = gdn_bf16_to_float((uint16_t)h);
             if (!(fabs(b) < 80))
                 continue;
-            double exact = exact_sigmoid(b), got = gdn_gate_beta(recipe, b);
+            double exact = exact_sigmoid(b), got = gdn_gate_beta(recipe, 0, b);
             double low = gdn_round(rest, gdn_round(op, exact * (1 - e)));
             double high = gdn_round(rest, gdn_round(op, exact * (1 + e)));
             GDN_CHECK(got == low || got == high, "%s: beta(%a) = %a, MPFR %a", recipe->name, b, got, exact);
@@ -370,6 +370,103 @@ START_TEST(beta_formats)
         }
     }
     ck_assert_int_gt(sharp, 4800 * gdn_recipe_count);
+}
+END_TEST
+
+/* The same with beta doubled: exactly twice what it was, given or not. */
+START_TEST(beta_shift_doubles)
+{
+    for (int r = 0; r < gdn_recipe_count; r++)
+        for (uint32_t h = 0; h < 65536; h += 7) {
+            double b = gdn_bf16_to_float((uint16_t)h), once = gdn_gate_beta(&gdn_recipes[r], 0, b);
+            double given = gdn_gate_beta_given(&gdn_recipes[r], 0, 0.3 * b);
+            GDN_CHECK(gdn_same(gdn_gate_beta(&gdn_recipes[r], 1, b), 2 * once), "%s: beta(%a) is %a once",
+                      gdn_recipes[r].name, b, once);
+            GDN_CHECK(gdn_same(gdn_gate_beta_given(&gdn_recipes[r], 1, 0.3 * b), 2 * given),
+                      "%s: a given beta of %a is %a once", gdn_recipes[r].name, 0.3 * b, given);
+        }
+}
+END_TEST
+
+/* ln 2 log2(exp(g) + 1e-10), every step in the oracle's format. */
+static double oracle_carried(gdn_oracle *o, double g)
+{
+    double alpha = apply(o, mpfr_exp, g), least = gdn_oracle_round(o, 1e-10, MPFR_RNDN);
+    mpfr_t t;
+    mpfr_init2(t, 53);
+    mpfr_set_d(t, alpha, MPFR_RNDN);
+    double sum = settle(o, mpfr_add_d(o->y, t, least, MPFR_RNDN));
+    mpfr_clear(t);
+    return gdn_oracle_round(
+        o, apply(o, mpfr_log2, sum) * gdn_oracle_round(o, 0x1.62e42fefa39efp-1, MPFR_RNDN), MPFR_RNDN);
+}
+
+/* Each step of the carrier in fp32 and in bf16: g and alpha as the recurrence gets them. */
+START_TEST(carrier_step_by_step)
+{
+    enum { N = 20000 };
+    const char *const names[] = {"fp32", "bf16"};
+    uint64_t seed = 26;
+    gates x = gates_new(N);
+    x.given = gdn_test_alloc(N, sizeof(float));
+    for (int h = 0; h < N; h++) /* from nothing at all to far below the floor */
+        x.given[h] = (float)-exp(gdn_test_uniform(&seed, -20, 5));
+    for (int i = 0; i < 2; i++) {
+        gdn_recipe r = *gdn_recipe_by_name(names[i]);
+        r.carrier = GDN_CARRIER_ALPHA;
+        must_run(&x, &r, false, GDN_FP64);
+        gdn_oracle o;
+        gdn_oracle_open(&o, &gdn_formats[r.op]);
+        for (int h = 0; h < N; h++) {
+            double want = oracle_carried(&o, gdn_oracle_round(&o, x.given[h], MPFR_RNDN));
+            GDN_CHECK(x.g[h] == want, "%s: g %a comes back as %a, MPFR %a", r.name, (double)x.given[h],
+                      x.g[h], want);
+            want = apply(&o, mpfr_exp, want);
+            GDN_CHECK(x.alpha[h] == want, "%s: g %a: alpha %a, MPFR %a", r.name, (double)x.given[h],
+                      x.alpha[h], want);
+        }
+        gdn_oracle_close(&o);
+    }
+    gates_free(&x);
+}
+END_TEST
+
+/*
+ * claims.md X3, from a and A_log on: alpha lies on a grid of 2^-24 below 1, so that g around -1e-4 comes back
+ * with an error of 2^-25 / 1e-4 = 3.0e-4 at most and 1.7e-4 rms; 1e-10 is lost against it. g = -inf and -50
+ * come back as ln 1e-10.
+ */
+START_TEST(carrier_loses_small_g)
+{
+    enum { N = 2000 };
+    gates x = gates_new(N), plain = gates_new(N);
+    gdn_recipe r = *gdn_recipe_by_name("fp32");
+    for (int h = 0; h < N; h++) {
+        x.decay[h] = plain.decay[h] = log(1e-4 * (0.98 + 0.04 * h / N) / log(2)); /* softplus(0) = ln 2 */
+    }
+    must_run(&plain, &r, false, GDN_FP64);
+    r.carrier = GDN_CARRIER_ALPHA;
+    must_run(&x, &r, false, GDN_FP64);
+    double squares = 0, worst = 0;
+    for (int h = 0; h < N; h++) {
+        double error = x.g[h] / plain.g[h] - 1;
+        squares += error * error / N;
+        worst = fmax(worst, fabs(error));
+    }
+    GDN_CHECK(sqrt(squares) > 1.6e-4 && sqrt(squares) < 1.8e-4 && worst > 2.8e-4 && worst < 3.1e-4,
+              "g near -1e-4 comes back with %g rms, %g at most", sqrt(squares), worst);
+    const float ends[] = {-INFINITY, -50, -3e38f, 0, NAN, INFINITY};
+    const double floor = (float)log(1e-10);
+    for (int i = 0; i < 6; i++) {
+        gdn_gate gate = gdn_gate_given(&r, GDN_FP64, ends[i]);
+        double want = i < 3 ? floor : ends[i];
+        GDN_CHECK(gate.g == want || fabs(gate.g / want - 1) < 0x1p-22 || (isnan(gate.g) && isnan(want)),
+                  "g %g comes back as %.9g, not %.9g", (double)ends[i], gate.g, want);
+        GDN_CHECK(i >= 3 || fabs(gate.alpha / 1e-10 - 1) < 1e-5, "g %g: alpha %g", (double)ends[i],
+                  gate.alpha);
+    }
+    gates_free(&x);
+    gates_free(&plain);
 }
 END_TEST
 
@@ -514,4 +611,5 @@ END_TEST
 
 GDN_TEST_MAIN("gate", storage_closed_form, storage_of_a_closed_form, softplus_variants_step_by_step,
               softplus_log_exp_fails_for_negative, softplus_threshold, recipes_within_derived_bound,
-              rate_formats, beta_formats, alpha_stored_in_bf16, alpha_is_rounded_once, ends, nan_in_nan_out)
+              rate_formats, beta_formats, beta_shift_doubles, carrier_step_by_step, carrier_loses_small_g,
+              alpha_stored_in_bf16, alpha_is_rounded_once, ends, nan_in_nan_out)

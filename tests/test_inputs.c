@@ -285,6 +285,52 @@ START_TEST(fill_split)
 }
 END_TEST
 
+/* With groups of r heads, value head h has the q and k of key head floor(h / r), and v, z, a, b of its own.
+ */
+START_TEST(groups)
+{
+    init();
+    for (gdn_keys keys = 0; keys < GDN_KEYS_KINDS; keys++)
+        for (int r = 1; r <= 4; r++) {
+            gdn_input_spec plain = spec_of(keys), grouped = plain;
+            grouped.group = r;
+            block b = fill(&grouped, small, 7, 1, 5);
+            for (int h = 0; h < small.heads; h++)
+                for (int i = 0; i < 6; i++) {
+                    uint32_t head = 7 + (uint32_t)h, key_head = head / (uint32_t)r;
+                    block own =
+                        fill(&plain, (gdn_shape){1, small.dk, small.dv}, i < 2 ? key_head : head, 1, 5);
+                    GDN_CHECK(memcmp(row(&b, i, h, 0), row(&own, i, 0, 0),
+                                     5 * row_width(&small, i) * sizeof(float)) == 0,
+                              "%s, group %d: array %d of head %u", gdn_keys_names[keys], r, i, head);
+                    drop(&own);
+                }
+            drop(&b);
+        }
+}
+END_TEST
+
+/* RN_bf16(scale N) from a stream of its own, row i of a head from element i dv on, whatever the batch. */
+START_TEST(initial_state)
+{
+    init();
+    double all[3 * 12 * 7], one[12 * 7];
+    float n[12 * 7], v[12 * 7];
+    gdn_initial_state(0.3, &small, 5, 2, all);
+    for (int h = 0; h < 3; h++) {
+        gdn_initial_state(0.3, &(gdn_shape){1, 12, 7}, 5, 2 + (uint32_t)h, one);
+        gdn_normals(5, GDN_STREAM_INITIAL_STATE, 2 + (uint32_t)h, 0, 12 * 7, n);
+        gdn_normals(5, GDN_STREAM_V, 2 + (uint32_t)h, 0, 12 * 7, v);
+        GDN_CHECK(memcmp(n, v, sizeof n) != 0, "the state is drawn like v");
+        for (int i = 0; i < 12 * 7; i++) {
+            double want = gdn_round(&gdn_formats[GDN_BF16], 0.3 * n[i]);
+            GDN_CHECK(gdn_same(all[h * 12 * 7 + i], want) && gdn_same(one[i], want),
+                      "head %d, element %d: %a and %a, not %a", h, i, all[h * 12 * 7 + i], one[i], want);
+        }
+    }
+}
+END_TEST
+
 /* An array that is not wanted changes nothing in the others. */
 START_TEST(fill_skips_null)
 {
@@ -512,5 +558,5 @@ END_TEST
 
 GDN_TEST_MAIN("inputs", philox_known_answers, quantiles_shape, quantiles_are_normal, quantile_moments,
               normals_any_order, normals_definition, streams_differ, uniform_definition, uniform_moments,
-              fill_split, fill_skips_null, isotropic_definition, low_rank_definition, repeated_definition,
-              needle_definition, zipf_definition, coherent_values, names, pinned_blocks)
+              fill_split, groups, initial_state, fill_skips_null, isotropic_definition, low_rank_definition,
+              repeated_definition, needle_definition, zipf_definition, coherent_values, names, pinned_blocks)

@@ -163,7 +163,7 @@ static model model_run(const problem *p)
         int h = (int)(at / (size_t)p->tokens);
         m.g[at] = model_gate(p, h, at);
         m.alpha[at] = model_alpha(p, m.g[at]);
-        quad beta = p->beta ? (quad)p->beta[at] : quad_sigmoid(p->b[at]);
+        quad beta = (p->beta ? (quad)p->beta[at] : quad_sigmoid(p->b[at])) * power_of_two(p->beta_shift);
         model_l2_norm(p->k + at * dk, s->dk, 1, k);
         model_l2_norm(p->q + at * dk, s->dk, quad_rsqrt(s->dk), q);
         model_step(s, m.state + (size_t)h * dk * dv, k, q, m.alpha[at], beta, p->v + at * dv, m.o + at * dv);
@@ -213,7 +213,8 @@ static void check_model(const problem *p, const char *name)
     model_free(&m);
 }
 
-/* Random inputs in several shapes; alpha stored, A instead of log A, an initial state, g and beta given. */
+/* Random inputs in several shapes; alpha stored, A instead of log A, an initial state, g and beta given, beta
+ * doubled. */
 START_TEST(against_binary128)
 {
     const gdn_shape shapes[] = {{2, 16, 16}, {1, 1, 3}, {1, 3, 1}, {2, 7, 5}, {1, 20, 2}};
@@ -233,6 +234,11 @@ START_TEST(against_binary128)
         p.g = gdn_test_floats(&seed, gdn_problem_rows(&p), -0.5, 0);
         p.beta = gdn_test_floats(&seed, gdn_problem_rows(&p), 0, 1);
         check_model(&p, "g and beta given");
+        p.beta_shift = 1;
+        check_model(&p, "g and beta given, beta doubled");
+        free(p.beta);
+        p.beta = NULL;
+        check_model(&p, "beta doubled");
         gdn_problem_free(&p);
     }
 }

@@ -145,6 +145,8 @@ START_TEST(precisions)
             p.state0 = gdn_test_doubles(&seed, gdn_problem_state(&p), -3, 3);
             p.precision = bits[i];
             agree(&p, "random");
+            p.beta_shift = 1;
+            agree(&p, "beta doubled");
             gdn_problem_free(&p);
         }
 }

@@ -161,12 +161,19 @@ START_TEST(builtin_policies)
         {"alpha-bf16", GDN_FP32, GDN_FP32, GDN_FP32, false, false, GDN_BF16, "fp32"},
         {"qwen3-next-release", GDN_BF16, GDN_BF16, GDN_BF16, false, false, GDN_FP64, "chunk-bf16"},
         {"qwen3.5-release", GDN_FP32, GDN_BF16, GDN_FP32, false, false, GDN_FP64, "chunk-bf16"},
-        {"megatron", GDN_BF16, GDN_BF16, GDN_BF16, false, true, GDN_FP64, "chunk-bf16"},
-        {"megatron-eager", GDN_BF16, GDN_BF16, GDN_BF16, false, true, GDN_FP64, "chunk-bf16-eager-gate"},
+        {"hf-load", GDN_BF16, GDN_BF16, GDN_BF16, false, false, GDN_FP64, "hf"},
+        {"megatron", GDN_BF16, GDN_BF16, GDN_BF16, false, true, GDN_FP64, "megatron"},
+        {"megatron-eager", GDN_BF16, GDN_BF16, GDN_BF16, false, true, GDN_FP64, "megatron-eager"},
+        {"megatron-pr3634", GDN_FP32, GDN_BF16, GDN_FP32, false, true, GDN_FP64, "megatron-fp32-norm"},
+        {"megatron-pr3634-wrapped", GDN_BF16, GDN_BF16, GDN_BF16, false, true, GDN_FP64,
+         "megatron-fp32-norm"},
         {"automodel", GDN_FP32, GDN_FP32, GDN_BF16, false, false, GDN_FP64, "chunk-bf16"},
+        {"fsdp2-mixed", GDN_BF16, GDN_BF16, GDN_BF16, false, false, GDN_FP64, "chunk-bf16"},
         {"llamacpp", GDN_FP32, GDN_FP32, GDN_FP32, true, false, GDN_FP64, "fp32"},
         {"vllm-decode", GDN_FP32, GDN_BF16, GDN_BF16, false, false, GDN_FP64, "vllm-decode"},
         {"vllm-decode-bf16-state", GDN_FP32, GDN_BF16, GDN_BF16, false, false, GDN_FP64, "vllm-decode-bf16"},
+        {"vllm", GDN_FP32, GDN_BF16, GDN_BF16, false, false, GDN_FP64, "vllm"},
+        {"vllm-bf16-state", GDN_FP32, GDN_BF16, GDN_BF16, false, false, GDN_FP64, "vllm-bf16-state"},
         {"float16-module", GDN_BF16, GDN_BF16, GDN_BF16, false, false, GDN_FP64, "bf16-io"},
     };
     ck_assert_int_eq(gdn_profile_count, sizeof want / sizeof want[0]);
@@ -185,6 +192,61 @@ START_TEST(builtin_policies)
             if (!p.store_a)
                 same(gdn_profile_decay(&p, x), gdn_chain_apply(&a, x), p.name, x);
         }
+    }
+}
+END_TEST
+
+/* What an implementation's recipe rounds, field by field: cast points of out_norm, beta, state, algorithm. */
+START_TEST(implementations)
+{
+    static const struct {
+        const char *recipe;
+        gdn_algorithm algorithm;
+        gdn_format_id product, beta, qk, state, norm_in, norm_hat, norm_out, exp_a;
+        gdn_softplus_variant softplus;
+        int64_t prefill;
+    } want[] = {
+        {"hf", GDN_CHUNKED, GDN_FP32, GDN_BF16, GDN_FP32, GDN_FP32, GDN_BF16, GDN_BF16, GDN_BF16, GDN_FP32,
+         GDN_SOFTPLUS_TORCH, 0},
+        {"megatron", GDN_CHUNKED, GDN_BF16, GDN_BF16, GDN_BF16, GDN_FP32, GDN_BF16, GDN_FP64, GDN_BF16,
+         GDN_FP32, GDN_SOFTPLUS_TORCH, 0},
+        {"megatron-eager", GDN_CHUNKED, GDN_BF16, GDN_BF16, GDN_BF16, GDN_FP32, GDN_BF16, GDN_FP64, GDN_BF16,
+         GDN_BF16, GDN_SOFTPLUS_TORCH, 0},
+        {"megatron-fp32-norm", GDN_CHUNKED, GDN_BF16, GDN_BF16, GDN_BF16, GDN_FP32, GDN_BF16, GDN_FP64,
+         GDN_FP32, GDN_FP32, GDN_SOFTPLUS_TORCH, 0},
+        {"vllm", GDN_PREFILL_DECODE, GDN_BF16, GDN_FP32, GDN_BF16, GDN_FP32, GDN_BF16, GDN_FP64, GDN_FP64,
+         GDN_FP32, GDN_SOFTPLUS_LOG_EXP, 2048},
+        {"vllm-bf16-state", GDN_PREFILL_DECODE, GDN_BF16, GDN_FP32, GDN_BF16, GDN_BF16, GDN_BF16, GDN_FP64,
+         GDN_FP64, GDN_FP32, GDN_SOFTPLUS_LOG_EXP, 2048},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        const gdn_recipe *r = gdn_recipe_by_name(want[i].recipe);
+        GDN_CHECK(r, "there is no recipe %s", want[i].recipe);
+        GDN_CHECK(r->algorithm == want[i].algorithm && r->product == want[i].product &&
+                      r->prefill == want[i].prefill && r->softplus == want[i].softplus,
+                  "%s: %s, product %s, softplus %s, prefill %lld", r->name, gdn_algorithm_names[r->algorithm],
+                  gdn_formats[r->product].name, gdn_softplus_names[r->softplus], (long long)r->prefill);
+        const gdn_format_id got[] = {r->beta,     r->qk,       r->state, r->norm_in,
+                                     r->norm_hat, r->norm_out, r->exp_a};
+        const gdn_format_id formats[] = {want[i].beta,     want[i].qk,       want[i].state, want[i].norm_in,
+                                         want[i].norm_hat, want[i].norm_out, want[i].exp_a};
+        for (int f = 0; f < 7; f++)
+            GDN_CHECK(got[f] == formats[f], "%s: format %d is %s, not %s", r->name, f,
+                      gdn_formats[got[f]].name, gdn_formats[formats[f]].name);
+        GDN_CHECK(r->op == GDN_FP32 && r->input == GDN_BF16 && r->output == GDN_BF16,
+                  "%s: bf16 tensors, fp32 inside", r->name);
+        GDN_CHECK(r->l2norm == GDN_L2_SUM_EPS && r->carrier == GDN_CARRIER_G && r->inverse == GDN_FP64,
+                  "%s: %s, carrier %s", r->name, gdn_l2norm_names[r->l2norm], gdn_carrier_names[r->carrier]);
+    }
+    /* before these fields came, no recipe had them */
+    static const char *const before[] = {
+        "fp32",       "bf16",       "bf16-io",    "bf16-state",  "bf16-state-sr",
+        "chunk-fp32", "chunk-tf32", "chunk-bf16", "vllm-decode", "vllm-decode-bf16"};
+    for (size_t i = 0; i < sizeof before / sizeof before[0]; i++) {
+        const gdn_recipe *r = gdn_recipe_by_name(before[i]);
+        GDN_CHECK(r && !r->norm_in && !r->norm_hat && !r->norm_out && !r->l2norm && !r->carrier &&
+                      !r->inverse && !r->prefill,
+                  "%s has fields that came later", before[i]);
     }
 }
 END_TEST
@@ -284,6 +346,14 @@ START_TEST(text_tells_profiles_apart)
     FIELD_VARIANTS(q, recipe.algorithm, GDN_ALGORITHMS)
     FIELD_VARIANTS(q, recipe.product, GDN_FORMATS)
     FIELD_VARIANTS(q, recipe.math, GDN_MATHS)
+    FIELD_VARIANTS(q, recipe.norm_in, GDN_FORMATS)
+    FIELD_VARIANTS(q, recipe.norm_hat, GDN_FORMATS)
+    FIELD_VARIANTS(q, recipe.norm_out, GDN_FORMATS)
+    FIELD_VARIANTS(q, recipe.l2norm, GDN_L2_NORMS)
+    FIELD_VARIANTS(q, recipe.carrier, GDN_CARRIERS)
+    FIELD_VARIANTS(q, recipe.inverse, GDN_FORMATS)
+    for (q.recipe.prefill = 1; q.recipe.prefill < INT64_C(1) << 40; q.recipe.prefill *= 1024)
+        add_variant(&q);
 }
 END_TEST
 
@@ -304,6 +374,12 @@ START_TEST(text_stays)
         {"chunk-bf16", "A_log=fp32;dt_bias=fp32;w=fp32;alpha=fp64;op=fp32;exp_a=fp32;softplus=exact;"
                        "beta=bf16;qk=bf16;state=fp32;rounding=nearest;out=bf16;in=bf16;"
                        "algorithm=chunked;product=bf16"},
+        {"hf-load", "A_log=bf16;dt_bias=bf16;w=bf16;alpha=fp64;op=fp32;exp_a=fp32;softplus=torch;beta=bf16;"
+                    "qk=fp32;state=fp32;rounding=nearest;out=bf16;in=bf16;algorithm=chunked;product=fp32;"
+                    "norm_in=bf16;norm_hat=bf16;norm_out=bf16"},
+        {"vllm", "A_log=fp32;dt_bias=bf16;w=bf16;alpha=fp64;op=fp32;exp_a=fp32;softplus=log-exp;beta=fp32;"
+                 "qk=bf16;state=fp32;rounding=nearest;out=bf16;in=bf16;algorithm=prefill-decode;product=bf16;"
+                 "norm_in=bf16;prefill=2048"},
     };
     for (size_t i = 0; i < sizeof pinned / sizeof pinned[0]; i++) {
         char text[TEXT];
@@ -345,5 +421,5 @@ START_TEST(text_in_a_small_buffer)
 END_TEST
 
 GDN_TEST_MAIN("profile", wrapped_keeps_the_bf16_value, order_of_links, pair_of_bf16, store_a, zero_centred,
-              builtin_policies, builtin_table, text_tells_profiles_apart, text_stays, text_ignores_names,
-              text_in_a_small_buffer)
+              builtin_policies, implementations, builtin_table, text_tells_profiles_apart, text_stays,
+              text_ignores_names, text_in_a_small_buffer)

@@ -4,7 +4,8 @@
  *
  * Identities that need no reference: v scaled by 2^k, linear in v, columns and heads independent, cut at any
  * token, beta = 0 is pure decay, orthonormal keys with beta = 1 recall exactly, the state rests on its grid,
- * stochastic rounding is unbiased, all instruction sets agree to the bit. And one model: the recurrence
+ * stochastic rounding is unbiased, all instruction sets agree to the bit. Closed forms: lengths of normalised
+ * keys, the casts of out_norm in long double, operations counted by hand. And one model: the recurrence
  * written again, a number at a time, with gdn_round at each operation; engine and model give the same bits.
  */
 #include "tests/gdn_test.h"
@@ -114,12 +115,28 @@ static double model_squares(const gdn_recipe *r, const double *x, int n)
     return op(r, op(r, pairs[0] + pairs[1]) + op(r, pairs[2] + pairs[3]));
 }
 
-/* x rsqrt(sum x^2 + eps), rested in qk's format, times scale. */
+/* 1 / |x|, squares: sum x^2 over n numbers. */
+static double model_l2_rstd(const gdn_recipe *r, double squares, int n)
+{
+    double eps = op(r, 1e-6);
+    switch (r->l2norm) {
+    case GDN_L2_MAX_EPS:
+        return op(r, 1 / fmax(op(r, sqrt(squares)), eps));
+    case GDN_L2_MEAN_EPS:
+        return op(r, op(r, 1 / sqrt(n)) * op(r, 1 / sqrt(op(r, op(r, squares / n) + eps))));
+    case GDN_L2_NONE:
+        return 1;
+    default:
+        return op(r, 1 / sqrt(op(r, squares + eps)));
+    }
+}
+
+/* The row normalised, rested in qk's format, times scale. */
 static void model_l2_norm(const gdn_recipe *r, const float *x, int n, double scale, double *out)
 {
     for (int i = 0; i < n; i++)
         out[i] = x[i];
-    double sum = op(r, model_squares(r, out, n) + op(r, 1e-6)), rstd = op(r, 1 / sqrt(sum));
+    double rstd = model_l2_rstd(r, model_squares(r, out, n), n);
     for (int i = 0; i < n; i++) {
         out[i] = gdn_round(&gdn_formats[r->qk], op(r, x[i] * rstd));
         if (scale != 1)
@@ -172,16 +189,32 @@ static double model_column(const problem *p, const gdn_recipe *r, double *S, con
     return op(r, op(r, o[0] + o[1]) + op(r, o[2] + o[3]));
 }
 
-/* y = w (o rsqrt(mean o^2 + eps)) (z sigmoid z), each product rounded. o, y: [dv]. */
+/*
+ * y = w (o rsqrt(mean o^2 + eps)) (z sigmoid z), each product rounded, and cast where the recipe says so; the
+ * gate is fp32 behind a cast. o, y: [dv].
+ */
 static void model_out_norm(const gdn_recipe *r, const double *o, const float *z, const double *w, int dv,
                            double *y)
 {
-    double mean = op(r, model_squares(r, o, dv) / dv), rstd = op(r, 1 / sqrt(op(r, mean + op(r, 1e-6))));
+    const gdn_format *gate = &gdn_formats[r->norm_out == GDN_FP64 ? r->op : GDN_FP32];
+    double in[GDN_MAX_DIM];
+    for (int j = 0; j < dv; j++)
+        in[j] = gdn_round(&gdn_formats[r->norm_in], o[j]);
+    double mean = op(r, model_squares(r, in, dv) / dv), rstd = op(r, 1 / sqrt(op(r, mean + op(r, 1e-6))));
     for (int j = 0; j < dv; j++) {
-        double silu = op(r, z[j] * op(r, gdn_sigmoid(z[j])));
-        double normed = op(r, op(r, o[j] * rstd) * op(r, w[j]));
-        y[j] = gdn_round(&gdn_formats[r->output], op(r, normed * silu));
+        double silu = gdn_round(gate, z[j] * gdn_round(gate, gdn_sigmoid(z[j])));
+        double hat = gdn_round(&gdn_formats[r->norm_hat], op(r, in[j] * rstd));
+        double normed = gdn_round(&gdn_formats[r->norm_out], op(r, hat * op(r, w[j])));
+        y[j] = gdn_round(&gdn_formats[r->output], gdn_round(gate, normed * silu));
     }
+}
+
+/* g as a carrier of alpha gives it back: ln 2 log2(alpha + 1e-10). */
+static double model_carried(const gdn_recipe *r, double g)
+{
+    const double ln2 = 0x1.62e42fefa39efp-1;
+    double sum = op(r, op(r, gdn_exp(g)) + op(r, 1e-10));
+    return r->carrier == GDN_CARRIER_G ? g : op(r, op(r, gdn_log(sum) / ln2) * op(r, ln2));
 }
 
 /* A row of q, k, v or z in the recipe's input format. x, out: [n] */
@@ -205,10 +238,10 @@ static result model_run(const problem *p, const gdn_recipe *r)
             size_t at = (size_t)h * (size_t)p->tokens + (size_t)t, row = at * (size_t)dv;
             double arg = op(r, p->a[at] + op(r, p->dt_bias[h]));
             double softplus = gdn_gate_softplus(r->softplus, &gdn_formats[r->op], arg);
-            x.g[at] = op(r, p->g ? p->g[at] : -rate * softplus);
+            x.g[at] = model_carried(r, op(r, p->g ? p->g[at] : -rate * softplus));
             x.alpha[at] = op(r, gdn_exp(x.g[at]));
             double beta = p->beta ? p->beta[at] : op(r, gdn_sigmoid(p->b[at]));
-            beta = gdn_round(&gdn_formats[r->beta], beta);
+            beta = ldexp(gdn_round(&gdn_formats[r->beta], beta), p->beta_shift);
             model_l2_norm(r, as_input(r, p->k + at * (size_t)dk, dk, row_in), dk, 1, k);
             model_l2_norm(r, as_input(r, p->q + at * (size_t)dk, dk, row_in), dk, 1 / sqrt(dk), q);
             as_input(r, p->v + row, dv, row_in);
@@ -263,6 +296,199 @@ START_TEST(bits_of_the_model)
         }
         gdn_problem_free(&p);
     }
+}
+END_TEST
+
+/*
+ * The same where implementations part: L2 norms, casts of out_norm, the carrier of the gate, beta doubled;
+ * with every instruction set. Keys that come normalised already are given so.
+ */
+START_TEST(bits_of_the_model_in_designs)
+{
+    static const struct {
+        const char *recipe;
+        gdn_l2norm l2norm;
+        gdn_carrier carrier;
+        gdn_format_id norm_in, norm_hat, norm_out;
+        int beta_shift;
+    } designs[] = {
+        {"fp32", GDN_L2_MAX_EPS, GDN_CARRIER_G, GDN_FP64, GDN_FP64, GDN_FP64, 0},
+        {"fp32", GDN_L2_MEAN_EPS, GDN_CARRIER_ALPHA, GDN_BF16, GDN_FP64, GDN_FP64, 1},
+        {"fp32", GDN_L2_NONE, GDN_CARRIER_G, GDN_FP16, GDN_E4M3, GDN_BF16, 0},
+        {"bf16", GDN_L2_MAX_EPS, GDN_CARRIER_ALPHA, GDN_FP64, GDN_FP64, GDN_BF16, 0},
+        {"bf16", GDN_L2_MEAN_EPS, GDN_CARRIER_G, GDN_E5M2, GDN_FP64, GDN_FP32, 1},
+        {"bf16", GDN_L2_NONE, GDN_CARRIER_G, GDN_FP64, GDN_FP16, GDN_FP64, 0},
+        {"bf16-io", GDN_L2_MEAN_EPS, GDN_CARRIER_G, GDN_FP64, GDN_BF16, GDN_BF16, 1},
+        {"bf16-io", GDN_L2_SUM_EPS, GDN_CARRIER_ALPHA, GDN_FP64, GDN_BF16, GDN_FP32, 0},
+        {"vllm-decode", GDN_L2_NONE, GDN_CARRIER_ALPHA, GDN_FP32, GDN_FP32, GDN_TF32, 1},
+    };
+    gdn_isa best = gdn_isa_best();
+    for (size_t d = 0; d < sizeof designs / sizeof designs[0]; d++)
+        for (int i = 0; i < SHAPES; i += 3) {
+            gdn_recipe r = *gdn_recipe_by_name(designs[d].recipe);
+            problem p = gdn_problem_new(shape_at(i, 2), 9, 60 + (uint64_t)i);
+            r.l2norm = designs[d].l2norm;
+            r.carrier = designs[d].carrier;
+            r.norm_in = designs[d].norm_in;
+            r.norm_hat = designs[d].norm_hat;
+            r.norm_out = designs[d].norm_out;
+            p.beta_shift = designs[d].beta_shift;
+            for (size_t j = 0; j < 18 * (size_t)p.shape.dk && r.l2norm == GDN_L2_NONE; j++) {
+                p.q[j] *= 0x1p-4f;
+                p.k[j] *= 0x1p-4f;
+            }
+            if (i % 2)
+                give_gates(&p);
+            result want = model_run(&p, &r);
+            for (gdn_isa isa = GDN_ISA_SCALAR; isa < GDN_ISAS; isa++) {
+                if (!gdn_isa_available(isa))
+                    continue;
+                gdn_isa_force(isa);
+                result x = run(&p, &r);
+                char what[64];
+                snprintf(what, sizeof what, "design %zu, %s", d, gdn_isa_names[isa]);
+                check_results(&p, &r, &x, &want, what);
+                gdn_result_free(&x);
+            }
+            gdn_result_free(&want);
+            gdn_problem_free(&p);
+        }
+    gdn_isa_force(best);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- closed forms */
+
+/*
+ * k^ of a key of length r, from the state that one write with beta = 1 and v = 1 leaves. At r = 1e-3 and d =
+ * 128 the conventions give 0.707, 1 and 0.088. fp32: the sum of 128 squares, its root and three products err
+ * by less than 2^-19.
+ */
+START_TEST(lengths_of_normalised_keys)
+{
+    enum { DK = 128 };
+    static const double at_thousandth[GDN_L2_NORMS] = {0.7071, 1.0, 0.0880, 1e-3};
+    for (gdn_l2norm norm = 0; norm < GDN_L2_NORMS; norm++)
+        for (double length = 1; length > 0.5e-8; length /= 10) {
+            const double want[GDN_L2_NORMS] = {
+                [GDN_L2_SUM_EPS] = length / sqrt(length * length + 1e-6),
+                [GDN_L2_MAX_EPS] = length / fmax(length, 1e-6),
+                [GDN_L2_MEAN_EPS] = length / sqrt(length * length + DK * 1e-6),
+                [GDN_L2_NONE] = length,
+            };
+            gdn_recipe r = *gdn_recipe_by_name("fp32");
+            r.l2norm = norm;
+            problem p = gdn_problem_new((gdn_shape){1, DK, 1}, 1, 650);
+            p.beta = gdn_test_alloc(1, sizeof *p.beta);
+            p.beta[0] = p.v[0] = 1;
+            for (int i = 0; i < DK; i++)
+                p.k[i] = (float)(length * (i % 3 ? 1 : -1) / sqrt(DK));
+            result x = run(&p, &r);
+            double got = 0;
+            for (int i = 0; i < DK; i++)
+                got += x.state[i] * x.state[i];
+            got = sqrt(got);
+            GDN_CHECK(fabs(got / want[norm] - 1) < 0x1p-19, "%s: |k| = %g becomes %.9g, not %.9g",
+                      gdn_l2norm_names[norm], length, got, want[norm]);
+            if (fabs(length - 1e-3) < 1e-9)
+                GDN_CHECK(fabs(got - at_thousandth[norm]) < 1e-4, "%s: |k| = 1e-3 becomes %g",
+                          gdn_l2norm_names[norm], got);
+            gdn_result_free(&x);
+            gdn_problem_free(&p);
+        }
+}
+END_TEST
+
+/* out_norm of a row in long double, cast to bf16 at the places given; the weight's product too. */
+static void exact_out_norm(const double *o, const float *z, const double *w, int dv, const bool cast[3],
+                           double *y)
+{
+    const gdn_format *bf16 = &gdn_formats[GDN_BF16];
+    long double squares = 0;
+    double in[GDN_MAX_DIM];
+    for (int j = 0; j < dv; j++) {
+        in[j] = cast[0] ? gdn_round(bf16, o[j]) : o[j];
+        squares += (long double)in[j] * in[j];
+    }
+    for (int j = 0; j < dv; j++) {
+        long double hat = in[j] / sqrtl(squares / dv + 1e-6L);
+        hat = cast[1] ? (long double)gdn_round(bf16, (double)hat) : hat;
+        long double out = w[j] * hat;
+        out = cast[2] ? (long double)gdn_round(bf16, (double)out) : out;
+        y[j] = gdn_round(bf16, (double)(out * z[j] / (1 + expl(-(long double)z[j]))));
+    }
+}
+
+/*
+ * The casts of out_norm against long double. Steps in fp32 (relative error below 2^-21 all together) fall on
+ * the other side of a bf16 middle once in 2^12 numbers or less at each of four roundings, and then y is a
+ * neighbour. Any other set of casts differs in one number out of twenty at least.
+ */
+START_TEST(casts_of_out_norm)
+{
+    enum { DV = 128, T = 200 };
+    problem p = gdn_problem_new((gdn_shape){1, 16, DV}, T, 660);
+    for (int j = 0; j < DV; j++)
+        p.w[j] = gdn_round(&gdn_formats[GDN_BF16], p.w[j]);
+    double *y = gdn_test_alloc(T * DV, sizeof *y);
+    for (int casts = 0; casts < 8; casts++) {
+        gdn_recipe r = *gdn_recipe_by_name("fp32");
+        r.norm_in = casts & 1 ? GDN_BF16 : GDN_FP64;
+        r.norm_hat = casts & 2 ? GDN_BF16 : GDN_FP64;
+        r.norm_out = casts & 4 ? GDN_BF16 : GDN_FP32;
+        result plain = run(&p, gdn_recipe_by_name("fp32")), x = run(&p, &r);
+        gdn_check_bits(x.o, plain.o, T * DV, "o beside casts of out_norm");
+        for (int other = 0; other < 8; other++) {
+            const bool cast[3] = {other & 1, other & 2, other & 4};
+            int off = 0, far = 0;
+            for (int t = 0; t < T; t++)
+                exact_out_norm(x.o + t * DV, p.z + t * DV, p.w, DV, cast, y + t * DV);
+            for (int i = 0; i < T * DV; i++) {
+                double got = gdn_round(&gdn_formats[GDN_BF16], x.y[i]);
+                off += got != y[i];
+                far += fabs(got - y[i]) > 1.01 * gdn_ulp(&gdn_formats[GDN_BF16], y[i]);
+            }
+            if (other == casts)
+                GDN_CHECK(off <= T * DV / 1024 && far == 0,
+                          "casts %d: %d numbers of %d off, %d by more than"
+                          " an ulp",
+                          casts, off, T * DV, far);
+            else
+                GDN_CHECK(off > T * DV / 20, "casts %d: casts %d differ in %d numbers of %d only", casts,
+                          other, off, T * DV);
+        }
+        gdn_result_free(&plain);
+        gdn_result_free(&x);
+    }
+    free(y);
+    gdn_problem_free(&p);
+}
+END_TEST
+
+/* beta = 1 doubled, g = 0: a key reflects the state, S <- S - 2 k^ k^T S, so that twice is once nothing. */
+START_TEST(beta_of_two_reflects)
+{
+    enum { DK = 16, DV = 5 };
+    uint64_t seed = 670;
+    problem p = gdn_problem_new((gdn_shape){1, DK, DV}, 2, 670);
+    p.g = gdn_test_alloc(2, sizeof *p.g);
+    p.beta = gdn_test_alloc(2, sizeof *p.beta);
+    p.beta[0] = p.beta[1] = 1;
+    p.state0 = gdn_test_doubles(&seed, DK * DV, -2, 2);
+    p.beta_shift = 1;
+    memset(p.v, 0, 2 * DV * sizeof *p.v);
+    for (int i = 0; i < 2 * DK; i++)
+        p.k[i] = i % DK == 3 ? 0x1p12f : 0;
+    for (p.tokens = 1; p.tokens <= 2; p.tokens++) {
+        result x = run(&p, gdn_recipe_by_name("fp32"));
+        for (int i = 0; i < DK * DV; i++) {
+            double want = p.tokens == 1 && i / DV == 3 ? -p.state0[i] : p.state0[i];
+            GDN_CHECK(x.state[i] == want, "after %d tokens: state %d = %a, not %a", p.tokens, i, x.state[i],
+                      want);
+        }
+        gdn_result_free(&x);
+    }
+    gdn_problem_free(&p);
 }
 END_TEST
 
@@ -839,6 +1065,84 @@ START_TEST(outputs_on_demand)
 }
 END_TEST
 
+/* The engine's counts over the problem, y wanted or not, in blocks of n. */
+static gdn_counts counted(const problem *p, const gdn_recipe *recipe, bool recurrence, bool y, int n)
+{
+    gdn_counts c = {0, 0, 0};
+    gdn_setup setup = {.shape = p->shape,
+                       .params = {false, p->decay, p->dt_bias, p->w, GDN_FP64, p->beta_shift},
+                       .recurrence = recurrence,
+                       .recipe = recipe,
+                       .counts = &c};
+    gdn_error err = {""};
+    void *self = NULL;
+    ck_assert_int_eq(engine->open(&self, &setup, &err), GDN_OK);
+    result r = gdn_result_new(p);
+    for (int t = 0; t < p->tokens; t += n) {
+        int length = p->tokens - t < n ? p->tokens - t : n;
+        size_t dk = (size_t)p->shape.dk, dv = (size_t)p->shape.dv, at = (size_t)t;
+        gdn_block in = {.first = t + 1, .tokens = length, .q = p->q + at * dk, .k = p->k + at * dk};
+        in.v = p->v + at * dv;
+        in.z = p->z + at * dv;
+        in.a = p->g ? NULL : p->a + at;
+        in.g = p->g ? p->g + at : NULL;
+        in.b = p->beta ? NULL : p->b + at;
+        in.beta = p->beta ? p->beta + at : NULL;
+        ck_assert_int_eq(engine->advance(self, &in, &(gdn_outputs){.o = r.o, .y = y ? r.y : NULL}, &err),
+                         GDN_OK);
+    }
+    engine->close(self);
+    gdn_result_free(&r);
+    return c;
+}
+
+/*
+ * Operations of one head of 3 x 5 over 70 tokens, added up by hand. State: 7 an element. A token's vectors:
+ * beta (v - recall) 2 x 5; k^ 3 x 3 + 1, q^ 4 x 3 + 1; out_norm 2 x 5 for the sum of squares, 1 for eps, 5 x
+ * 5 for o rstd, w, 1 + e^-z, z sigmoid(z) and their product. Functions: two a norm and one for the mean, exp
+ * and quotient of 5 + 1 sigmoids, exp and log of softplus, exp of g.
+ */
+START_TEST(operations_are_counted)
+{
+    enum { T = 70 };
+    problem p = gdn_problem_new((gdn_shape){1, 3, 5}, T, 1350);
+    gdn_recipe r = *gdn_recipe_by_name("fp32");
+    const double products = 7 * 15 * T, vectors = (10 + 10 + 13) * T, norm = (10 + 1 + 25) * T;
+    const double gate = (1 + 1 + 1 + 1) * T; /* a + dt_bias, softplus, A, the sigmoid of b */
+    for (int n = 1; n <= T; n = 3 * n + 1) {
+        gdn_counts c = counted(&p, &r, true, true, n);
+        GDN_CHECK(c.products == products && c.pointwise == vectors + norm + gate &&
+                      c.functions == (2 + 2 + 3 + 10 + 2 + 2 + 1) * T,
+                  "blocks of %d: %g, %g, %g", n, c.products, c.pointwise, c.functions);
+    }
+    gdn_counts c = counted(&p, &r, true, false, T);
+    GDN_CHECK(c.products == products && c.pointwise == vectors + gate &&
+                  c.functions == (2 + 2 + 2 + 2 + 1) * T,
+              "without y: %g, %g, %g", c.products, c.pointwise, c.functions);
+    c = counted(&p, &r, false, false, T);
+    GDN_CHECK(c.products == 0 && c.pointwise == 3 * T && c.functions == 3 * T, "gates: %g, %g, %g",
+              c.products, c.pointwise, c.functions);
+    /* no norm but d_k^(-1/2) q; log-exp has three products and sums; log2(alpha + 1e-10) and back; twice beta
+     */
+    r.l2norm = GDN_L2_NONE;
+    r.softplus = GDN_SOFTPLUS_LOG_EXP;
+    r.carrier = GDN_CARRIER_ALPHA;
+    p.beta_shift = 1;
+    c = counted(&p, &r, true, false, T);
+    GDN_CHECK(c.pointwise == (10 + 3 + 5 + 2 + 2) * T && c.functions == (2 + 2 + 1 + 2) * T,
+              "another design: %g, %g", c.pointwise, c.functions);
+    p.g = gdn_test_alloc(T, sizeof *p.g);
+    p.beta = gdn_test_alloc(T, sizeof *p.beta);
+    p.beta_shift = 0;
+    r.l2norm = GDN_L2_MEAN_EPS;
+    r.carrier = GDN_CARRIER_G;
+    c = counted(&p, &r, true, false, T);
+    GDN_CHECK(c.pointwise == (10 + 11 + 14) * T && c.functions == (3 + 3 + 1) * T, "given gates: %g, %g",
+              c.pointwise, c.functions);
+    gdn_problem_free(&p);
+}
+END_TEST
+
 START_TEST(sampled_columns_are_refused)
 {
     const int column = 0;
@@ -851,8 +1155,10 @@ START_TEST(sampled_columns_are_refused)
 }
 END_TEST
 
-GDN_TEST_MAIN("recurrent", bits_of_the_model, scaling_of_v_is_exact, linear_in_v, columns_are_independent,
-              split_anywhere, resume_from_state, beta_zero_is_pure_decay, orthonormal_keys_recall_exactly,
-              unit_keys_miss_by_eps, state_rests_on_its_grid, stochastic_seeds, stochastic_is_unbiased,
+GDN_TEST_MAIN("recurrent", bits_of_the_model, bits_of_the_model_in_designs, lengths_of_normalised_keys,
+              casts_of_out_norm, beta_of_two_reflects, operations_are_counted, scaling_of_v_is_exact,
+              linear_in_v, columns_are_independent, split_anywhere, resume_from_state,
+              beta_zero_is_pure_decay, orthonormal_keys_recall_exactly, unit_keys_miss_by_eps,
+              state_rests_on_its_grid, stochastic_seeds, stochastic_is_unbiased,
               stochastic_draws_are_independent, instruction_sets_agree, heads_are_independent,
               outputs_on_demand, sampled_columns_are_refused)

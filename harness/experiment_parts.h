@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* experiment_parts -- what reads and checks an experiment file. Private to harness/experiment*.c,
+ * profile_define.c, population_check.c and budget.c. */
+#ifndef GDN_HARNESS_EXPERIMENT_PARTS_H
+#define GDN_HARNESS_EXPERIMENT_PARTS_H
+
+#include <cyaml/cyaml.h>
+
+#include "harness/experiment.h"
+
+/* ---- the schema (experiment_schema.c) ---- */
+
+extern const cyaml_schema_value_t gdn_experiment_schema;
+
+/* ---- what libcyaml says, as one sentence (experiment_complaint.c) ---- */
+
+enum { GDN_COMPLAINT_DEPTH = 12 };
+
+/* Its last message, and the path that its backtrace spells, innermost part first. */
+typedef struct gdn_complaint {
+    char text[256];
+    char part[GDN_COMPLAINT_DEPTH][80];
+    int parts;
+} gdn_complaint;
+
+/* libcyaml's settings; its messages go to c. Valid until the thread's next call. */
+const cyaml_config_t *gdn_experiment_config(gdn_complaint *c);
+
+gdn_status gdn_complain(const gdn_experiment *e, const gdn_complaint *said, gdn_error *err);
+
+/* libcyaml takes "16 bits" for 16: is every number one to its end? */
+gdn_status gdn_check_numbers(const gdn_experiment *e, gdn_error *err);
+
+/* ---- checks (experiment_check.c) ---- */
+
+typedef struct gdn_checker {
+    const gdn_experiment *e;
+    gdn_error *err;
+    char path[160]; /* of the field under inspection */
+} gdn_checker;
+
+/* Fail at the field `path` (as gdn_yaml_line wants it) with a printf-style sentence. */
+gdn_status gdn_bad(gdn_checker *c, const char *path, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A path, printf-style, kept in c->path. */
+const char *gdn_at(gdn_checker *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* x is a whole number of lo..hi. */
+gdn_status gdn_check_whole(gdn_checker *c, const char *path, double x, double lo, double hi);
+
+/* Every one of x[0..n) is of size at most `limit`. */
+gdn_status gdn_check_bounded(gdn_checker *c, const char *path, const double *x, unsigned n, double limit);
+
+gdn_status gdn_check_name(gdn_checker *c, const char *path, const char *name);
+
+/* The list `profiles` under `where` ("" or "populations/2/") names profiles that exist, each once. */
+gdn_status gdn_check_profiles(gdn_checker *c, const char *where, char **names, unsigned n);
+
+/* The list `key` under `where` holds increasing numbers of tokens. */
+gdn_status gdn_check_lengths(gdn_checker *c, const char *where, const char *key, const double *x, unsigned n);
+
+/* What a number is that the file does not give. */
+void gdn_check_default(const gdn_checker *c, const char *path, double *x, double value);
+
+/* ---- sections ---- */
+
+/* Entry i of the section `define` as a profile (profile_define.c). */
+gdn_status gdn_profile_define(gdn_checker *c, unsigned i, gdn_profile *p);
+
+/* Population i (population_check.c). */
+gdn_status gdn_check_population(gdn_checker *c, unsigned i);
+
+#endif
