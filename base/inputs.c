@@ -8,7 +8,8 @@
 
 #include "base/inputs_step.h"
 
-const char *const gdn_keys_names[GDN_KEYS_KINDS] = {"isotropic", "low-rank", "repeated", "needle", "zipf"};
+const char *const gdn_keys_names[GDN_KEYS_KINDS] = {"isotropic", "low-rank", "repeated",
+                                                    "needle",    "zipf",     "low-rank-spread"};
 const char *const gdn_values_names[GDN_VALUES_KINDS] = {"random", "coherent"};
 
 enum { TABLE = 1 << 16 };
@@ -92,6 +93,13 @@ static void key_row(const gdn_input_spec *spec, const double *cdf, int dk, uint6
         for (int i = spec->rank; i < dk; i++)
             row[i] = 0;
         return;
+    case GDN_KEYS_SPREAD: {
+        float z[GDN_MAX_DIM];
+        gdn_normals(seed, stream, head, at, dk, z);
+        for (int i = 0; i < dk; i++)
+            row[i] = gdn_walsh_sum(z, spec->rank, i);
+        return;
+    }
     default:
         gdn_normals(seed, stream, head, at, dk, row);
     }

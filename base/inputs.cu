@@ -153,6 +153,18 @@ static gdn_status table(const uint16_t **out, gdn_error *err)
     return status;
 }
 
+/* A row, a block: z in, its Walsh sums out. x: [rows][dk] */
+__global__ void spread(float *x, int dk, int rank)
+{
+    __shared__ float z[GDN_MAX_DIM];
+    x += (size_t)blockIdx.x * (size_t)dk;
+    for (int i = (int)threadIdx.x; i < rank; i += (int)blockDim.x)
+        z[i] = x[i];
+    __syncthreads();
+    for (int i = (int)threadIdx.x; i < dk; i += (int)blockDim.x)
+        x[i] = gdn_walsh_sum(z, rank, i);
+}
+
 /* Keys or queries. */
 static void rows(const gdn_input_spec *spec, drawn x, bool query)
 {
@@ -184,6 +196,12 @@ static void rows(const gdn_input_spec *spec, drawn x, bool query)
         x.how = ZERO_FROM;
         x.from = spec->rank;
         break;
+    case GDN_KEYS_SPREAD:
+        launch_draw(&x);
+        if (x.out)
+            spread<<<(unsigned)x.heads *(unsigned)x.tokens, 128, 0, cudaStreamPerThread>>>(x.out, x.d,
+                                                                                           spec->rank);
+        return;
     default:
         x.once = spec->keys == GDN_KEYS_REPEATED && !query;
     }
@@ -194,7 +212,8 @@ extern "C" gdn_status gdn_inputs_cuda_fill(const gdn_input_spec *spec, const gdn
                                            int64_t first, int tokens, float *q, float *k, float *v, float *z,
                                            float *a, float *b, gdn_error *err)
 {
-    drawn x = {.heads = shape->heads, .tokens = tokens, .first = first, .seed = seed, .group = 1, .how = AS_DRAWN};
+    drawn x = {
+        .heads = shape->heads, .tokens = tokens, .first = first, .seed = seed, .group = 1, .how = AS_DRAWN};
     gdn_status status = table(&x.quantiles, err);
     if (status)
         return status;

@@ -58,6 +58,22 @@ GDN_SHARED int gdn_zipf_axis(const double *cdf, int dk, double u)
     return lo;
 }
 
+/* Component i of a vector in the span of the first `rank` Walsh functions: sum_j (-1)^|i & j| z_j, in order
+ * of j. */
+GDN_SHARED float gdn_walsh_sum(const float *z, int rank, int i)
+{
+    float sum = 0;
+    for (int j = 0; j < rank; j++) {
+        unsigned bits = (unsigned)i & (unsigned)j;
+        bits ^= bits >> 8;
+        bits ^= bits >> 4;
+        bits ^= bits >> 2;
+        bits ^= bits >> 1;
+        sum = bits & 1 ? sum - z[j] : sum + z[j];
+    }
+    return sum;
+}
+
 /* The key head of a value head: repeat-interleave. */
 GDN_SHARED uint32_t gdn_key_head(const gdn_input_spec *spec, uint32_t head)
 {

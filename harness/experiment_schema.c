@@ -22,11 +22,9 @@ const char *const gdn_init_names[GDN_INITS] = {"fla", "hf",       "megatron", "o
     CYAML_FIELD_ENUM_PTR(key, CYAML_FLAG_STRICT | CYAML_FLAG_POINTER | OPTIONAL, type, field, table,         \
                          sizeof table / sizeof table[0])
 
-static const cyaml_strval_t keys_table[] = {{"isotropic", GDN_KEYS_ISOTROPIC},
-                                            {"low-rank", GDN_KEYS_LOW_RANK},
-                                            {"repeated", GDN_KEYS_REPEATED},
-                                            {"needle", GDN_KEYS_NEEDLE},
-                                            {"zipf", GDN_KEYS_ZIPF}};
+static const cyaml_strval_t keys_table[] = {
+    {"isotropic", GDN_KEYS_ISOTROPIC}, {"low-rank", GDN_KEYS_LOW_RANK}, {"low-rank-spread", GDN_KEYS_SPREAD},
+    {"repeated", GDN_KEYS_REPEATED},   {"needle", GDN_KEYS_NEEDLE},     {"zipf", GDN_KEYS_ZIPF}};
 static const cyaml_strval_t values_table[] = {{"random", GDN_VALUES_RANDOM},
                                               {"coherent", GDN_VALUES_COHERENT}};
 static const cyaml_strval_t init_table[] = {

@@ -148,7 +148,7 @@ gdn_status gdn_check_population(gdn_checker *c, unsigned i)
         return gdn_bad(c, gdn_at(c, "populations/%u", i), "no lengths, neither here nor for the experiment");
     if ((status = heads_ok(c, i, p)) || (status = sequences_ok(c, i, p)))
         return status;
-    if (p->keys == GDN_KEYS_LOW_RANK)
+    if (p->keys == GDN_KEYS_LOW_RANK || p->keys == GDN_KEYS_SPREAD)
         status = gdn_check_whole(c, gdn_at(c, "populations/%u/rank", i), p->rank, 1, c->e->file->dk);
     else if (p->rank != 0)
         status = gdn_bad(c, gdn_at(c, "populations/%u/rank", i), "only low-rank keys have a rank");

@@ -18,7 +18,10 @@
 /* rms relative error of rounding to nearest, over log-uniform significands: sqrt((3/8) / (3 ln 2)). */
 static const double C = 0.42466;
 
-enum { SAMPLES = 64 };
+enum { SAMPLES = 256 };
+
+/* Memories after which a fading value counts for nothing in a sum of squares: e^-40. */
+static const double FADED = 20;
 
 /* e^x - 1 with the same bits everywhere: its Taylor sum to x^13 where e^x would cancel. */
 static double exp_minus_1(double x)
@@ -85,10 +88,12 @@ static moment state_rounding(const gdn_regime *r, double t)
     return (moment){grown * m[0], m[0]};
 }
 
-/* sqrt(sum error^2 / sum reference^2) over positions from .. to, sampled evenly. */
+/* sqrt(sum error^2 / sum reference^2) over positions from .. to, sampled evenly where there is anything left.
+ */
 static double pooled(const gdn_regime *r, moment (*at)(const gdn_regime *, double))
 {
-    double error2 = 0, reference2 = 0, step = (double)(r->to - r->from) / (SAMPLES - 1);
+    double last = at == needle ? fmin((double)r->to, (double)r->from + FADED / r->gamma) : (double)r->to;
+    double error2 = 0, reference2 = 0, step = (last - (double)r->from) / (SAMPLES - 1);
     int n = r->to > r->from ? SAMPLES : 1;
     for (int i = 0; i < n; i++) {
         moment m = at(r, (double)r->from + step * i);
@@ -100,7 +105,7 @@ static double pooled(const gdn_regime *r, moment (*at)(const gdn_regime *, doubl
 
 static int erasing_keys(gdn_keys keys)
 {
-    return keys == GDN_KEYS_ISOTROPIC || keys == GDN_KEYS_LOW_RANK;
+    return keys == GDN_KEYS_ISOTROPIC || keys == GDN_KEYS_LOW_RANK || keys == GDN_KEYS_SPREAD;
 }
 
 static double storage(const gdn_regime *r, gdn_quantity q)
@@ -131,6 +136,8 @@ static double arith(const gdn_regime *r, gdn_quantity q)
     double total2 = 0;
     if (f->p < 24) {
         double step = C * ldexp(1, -f->p) * (recipe->state_rounding == GDN_STOCHASTIC ? sqrt(2) : 1);
+        if (q == GDN_Q_STATE && r->keys == GDN_KEYS_SPREAD)
+            return NAN; /* noise outside the subspace is not erased: claims.yaml has its formula */
         double grown = step * pooled(r, state_rounding);
         total2 += grown * grown;
     }
@@ -157,6 +164,7 @@ double gdn_gamma_eff(gdn_keys keys, int dk, int rank, double gamma, double beta,
 {
     const double r[GDN_KEYS_KINDS] = {[GDN_KEYS_ISOTROPIC] = dk,
                                       [GDN_KEYS_LOW_RANK] = rank,
+                                      [GDN_KEYS_SPREAD] = rank,
                                       [GDN_KEYS_REPEATED] = 1,
                                       [GDN_KEYS_NEEDLE] = dk - 1};
     return r[keys] > 0 ? gamma + (2 * beta - beta2) / (2 * r[keys]) : (double)NAN;

@@ -7,7 +7,9 @@ gdnprec=$1/gdnprec
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 failed=0
-for file in tests/reproduce.yaml experiments/golden.yaml; do
+# The chunked form of a GPU has sums of its own order: its profiles stay away.
+sed "s|path: \.\./|path: $PWD/|; s/, chunk-[a-z0-9]*//g" experiments/golden.yaml >"$out/golden.yaml"
+for file in tests/reproduce.yaml "$out/golden.yaml"; do
     name=$(basename "$file" .yaml)
     "$gdnprec" run --quiet --backend cpu --results "$out/cpu" "$file" >/dev/null
     for block in 1024 37; do

@@ -397,6 +397,33 @@ START_TEST(low_rank_definition)
 }
 END_TEST
 
+/* sum_j (-1)^|i & j| z_j over the first components of an isotropic key, in long double. */
+START_TEST(spread_definition)
+{
+    init();
+    gdn_input_spec spread = spec_of(GDN_KEYS_SPREAD), full = spec_of(GDN_KEYS_ISOTROPIC);
+    for (spread.rank = 1; spread.rank <= small.dk; spread.rank++) {
+        block b = fill(&spread, small, 0, 1, 5), iso = fill(&full, small, 0, 1, 5);
+        for (int i = 0; i < 2; i++)
+            for (int h = 0; h < small.heads; h++)
+                for (int n = 0; n < 5; n++)
+                    for (int j = 0; j < small.dk; j++) {
+                        long double want = 0, size = 0;
+                        for (int m = 0; m < spread.rank; m++) {
+                            long double z = row(&iso, i, h, n)[m];
+                            want += __builtin_popcount((unsigned)(j & m)) % 2 ? -z : z;
+                            size += fabsl(z);
+                        }
+                        double x = row(&b, i, h, n)[j];
+                        GDN_CHECK(fabsl(x - want) <= 0x1p-20L * size,
+                                  "rank %d, array %d, token %d, %d: %a, %La", spread.rank, i, n, j, x, want);
+                    }
+        drop(&b);
+        drop(&iso);
+    }
+}
+END_TEST
+
 START_TEST(repeated_definition)
 {
     init();
@@ -513,7 +540,7 @@ END_TEST
 
 START_TEST(names)
 {
-    const char *const keys[] = {"isotropic", "low-rank", "repeated", "needle", "zipf"};
+    const char *const keys[] = {"isotropic", "low-rank", "repeated", "needle", "zipf", "low-rank-spread"};
     const char *const values[] = {"random", "coherent"};
     for (int i = 0; i < GDN_KEYS_KINDS; i++)
         ck_assert_str_eq(gdn_keys_names[i], keys[i]);
@@ -559,4 +586,5 @@ END_TEST
 GDN_TEST_MAIN("inputs", philox_known_answers, quantiles_shape, quantiles_are_normal, quantile_moments,
               normals_any_order, normals_definition, streams_differ, uniform_definition, uniform_moments,
               fill_split, groups, initial_state, fill_skips_null, isotropic_definition, low_rank_definition,
-              repeated_definition, needle_definition, zipf_definition, coherent_values, names, pinned_blocks)
+              spread_definition, repeated_definition, needle_definition, zipf_definition, coherent_values,
+              names, pinned_blocks)
