@@ -97,7 +97,7 @@ static void key_row(const gdn_input_spec *spec, const double *cdf, int dk, uint6
         float z[GDN_MAX_DIM];
         gdn_normals(seed, stream, head, at, dk, z);
         for (int i = 0; i < dk; i++)
-            row[i] = gdn_walsh_sum(z, spec->rank, i);
+            row[i] = gdn_walsh_sum(z, spec->rank, dk, i);
         return;
     }
     default:

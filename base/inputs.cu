@@ -162,7 +162,7 @@ __global__ void spread(float *x, int dk, int rank)
         z[i] = x[i];
     __syncthreads();
     for (int i = (int)threadIdx.x; i < dk; i += (int)blockDim.x)
-        x[i] = gdn_walsh_sum(z, rank, i);
+        x[i] = gdn_walsh_sum(z, rank, dk, i);
 }
 
 /* Keys or queries. */

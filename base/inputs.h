@@ -43,7 +43,7 @@ typedef enum gdn_keys {
     GDN_KEYS_NEEDLE, /* t = 1: the first axis; later keys normal with first component zero; queries the first
                         axis */
     GDN_KEYS_ZIPF,   /* axis r with probability ~ r^-exponent; queries a uniformly drawn axis */
-    GDN_KEYS_SPREAD, /* low-rank in the span of the first `rank` Walsh functions, so that every component is
+    GDN_KEYS_SPREAD, /* low-rank in the span of `rank` Walsh functions, so that every component is
                         used; not bf16 numbers, for recipes that take fp32 inputs */
     GDN_KEYS_KINDS
 } gdn_keys;

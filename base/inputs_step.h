@@ -58,18 +58,31 @@ GDN_SHARED int gdn_zipf_axis(const double *cdf, int dk, double u)
     return lo;
 }
 
-/* Component i of a vector in the span of the first `rank` Walsh functions: sum_j (-1)^|i & j| z_j, in order
- * of j. */
-GDN_SHARED float gdn_walsh_sum(const float *z, int rank, int i)
+/*
+ * Component i of a vector in the span of `rank` Walsh functions (-1)^|i & w|: sum_j (-1)^|i & w_j| z_j, in
+ * order of j. w is 0, then 1, 2, 4 .. below d, then the numbers between, ascending: from rank 1 + log2(d) on
+ * all components differ, so that their rounding errors are not copies of each other.
+ */
+GDN_SHARED float gdn_walsh_sum(const float *z, int rank, int d, int i)
 {
     float sum = 0;
+    unsigned power = 1, other = 2, w = 0;
     for (int j = 0; j < rank; j++) {
-        unsigned bits = (unsigned)i & (unsigned)j;
+        unsigned bits = (unsigned)i & w;
         bits ^= bits >> 8;
         bits ^= bits >> 4;
         bits ^= bits >> 2;
         bits ^= bits >> 1;
         sum = bits & 1 ? sum - z[j] : sum + z[j];
+        if (power < (unsigned)d) {
+            w = power;
+            power *= 2;
+        } else {
+            do
+                other++;
+            while ((other & (other - 1)) == 0);
+            w = other;
+        }
     }
     return sum;
 }

@@ -34,8 +34,9 @@ static const cyaml_strval_t init_table[] = {
     {"hf-bf16", GDN_INIT_HF_BF16},   {"megatron-bf16", GDN_INIT_MEGATRON_BF16}};
 static const cyaml_strval_t quantity_table[] = {
     {"g", GDN_Q_G}, {"decay", GDN_Q_DECAY}, {"state", GDN_Q_STATE}, {"o", GDN_Q_O}, {"y", GDN_Q_Y}};
-static const cyaml_strval_t softplus_table[] = {
-    {"exact", GDN_SOFTPLUS_EXACT}, {"torch", GDN_SOFTPLUS_TORCH}, {"log-exp", GDN_SOFTPLUS_LOG_EXP}};
+#define CHOICE_OF(id, name, word, pointwise, functions) {word, GDN_SOFTPLUS_##id},
+static const cyaml_strval_t softplus_table[] = {GDN_SOFTPLUS_TABLE(CHOICE_OF)};
+#undef CHOICE_OF
 static const cyaml_strval_t rounding_table[] = {{"nearest", GDN_NEAREST}, {"stochastic", GDN_STOCHASTIC}};
 static const cyaml_strval_t math_table[] = {
     {"portable", GDN_MATH_PORTABLE}, {"cuda", GDN_MATH_CUDA}, {"approx", GDN_MATH_APPROX}};

@@ -103,6 +103,7 @@ typedef struct contents {
     bool whole;       /* o, y or state over [1, T] */
     bool gate;        /* enough heads with a storage error of g */
     bool budget;      /* there is a budget.csv */
+    bool last;        /* there is a last.csv; results kept for citing may be without it, for its size */
     double n_least, n_most;
     char reference[64]; /* rungs, with commas */
 } contents;
@@ -180,6 +181,8 @@ static gdn_status read_contents(const char *dir, contents *s, gdn_error *err)
     char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/budget.csv", dir) < (int)sizeof path)
         s->budget = access(path, R_OK) == 0;
+    if (snprintf(path, sizeof path, "%s/last.csv", dir) < (int)sizeof path)
+        s->last = access(path, R_OK) == 0;
     return status;
 }
 
@@ -449,6 +452,10 @@ static void forget(const drawing *d, const gdn_figure *figure)
 static gdn_status draw_figure(const drawing *d, const gdn_figure *figure, const contents *s, gdn_error *err)
 {
     gdn_status status = GDN_OK;
+    if (!s->last && strstr(figure->csv, "last.csv")) {
+        fprintf(stderr, "%s: needs last.csv, which is not here; left as it is\n", figure->name);
+        return GDN_OK;
+    }
     bool drawn = applies(figure, s);
     if (drawn)
         status = draw(d, figure, "svg", &drawn, err);
@@ -487,8 +494,6 @@ gdn_status gdn_plot(const char *results_dir, const char *plots_dir, gdn_error *e
     if (snprintf(figures, sizeof figures, "%s/figures", results_dir) >= (int)sizeof figures)
         return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", results_dir);
     gdn_status status = read_contents(results_dir, &s, err);
-    if (!status)
-        status = gdn_results_file(results_dir, "last.csv", err);
     if (!status)
         status = provenance(results_dir, &s, &line, err);
     if (!status)

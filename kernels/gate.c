@@ -12,11 +12,9 @@ static void count(const gdn_setup *setup, const gdn_block *in, double n, gdn_cou
 {
     static const struct {
         int pointwise, functions;
-    } softplus[GDN_SOFTPLUS_VARIANTS] = {
-        [GDN_SOFTPLUS_EXACT] = {1, 2},   /* max(x, 0) + log1p(exp -|x|) */
-        [GDN_SOFTPLUS_TORCH] = {0, 2},   /* log1p(exp x) */
-        [GDN_SOFTPLUS_LOG_EXP] = {3, 2}, /* ln 2 log2(1 + exp2(x log2 e)) */
-    };
+#define COUNTS(id, name, word, pointwise, functions) {pointwise, functions},
+    } softplus[GDN_SOFTPLUS_VARIANTS] = {GDN_SOFTPLUS_TABLE(COUNTS)};
+#undef COUNTS
     const gdn_recipe *recipe = setup->recipe;
     const bool carried = recipe->carrier == GDN_CARRIER_ALPHA, beta = setup->recurrence;
     const bool sigmoid = beta && !in->beta, doubled = beta && setup->params.beta_shift != 0;

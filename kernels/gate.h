@@ -45,10 +45,17 @@ GDN_SHARED double gdn_softplus_log_exp(const gdn_format *f, double x)
 /* softplus(x) in a variant; each step lies in format f. */
 GDN_SHARED double gdn_gate_softplus(gdn_softplus_variant variant, const gdn_format *f, double x)
 {
-    return x != x                          ? x
-           : variant == GDN_SOFTPLUS_EXACT ? gdn_softplus_exact(f, x)
-           : variant == GDN_SOFTPLUS_TORCH ? gdn_softplus_torch(f, x)
-                                           : gdn_softplus_log_exp(f, x);
+    if (x != x)
+        return x;
+    switch (variant) {
+#define GDN_CASE(id, name, word, pointwise, functions)                                                       \
+    case GDN_SOFTPLUS_##id:                                                                                  \
+        return gdn_softplus_##name(f, x);
+        GDN_SOFTPLUS_TABLE(GDN_CASE)
+#undef GDN_CASE
+    default:
+        return x;
+    }
 }
 
 /* softplus(x) as a recipe evaluates it. */

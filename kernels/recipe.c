@@ -4,7 +4,9 @@
 
 #include <string.h>
 
-const char *const gdn_softplus_names[GDN_SOFTPLUS_VARIANTS] = {"exact", "torch", "log-exp"};
+#define WORD(id, name, word, pointwise, functions) word,
+const char *const gdn_softplus_names[GDN_SOFTPLUS_VARIANTS] = {GDN_SOFTPLUS_TABLE(WORD)};
+#undef WORD
 const char *const gdn_rounding_names[GDN_ROUNDINGS] = {"nearest", "stochastic"};
 const char *const gdn_algorithm_names[GDN_ALGORITHMS] = {"recurrent", "chunked", "prefill-decode"};
 const char *const gdn_math_names[GDN_MATHS] = {"portable", "cuda", "approx"};

@@ -15,12 +15,25 @@
 extern "C" {
 #endif
 
+/*
+ * Ways to evaluate softplus: enumerator, function gdn_softplus_<name> of kernels/gate.h, word in files, and
+ * what one evaluation counts as (pointwise operations, functions). A new one is a line here and its formula
+ * there.
+ *
+ *     exact:   max(x, 0) + log1p(exp -|x|), rounded once
+ *     torch:   x above 20, else log1p(exp x), each rounded
+ *     log-exp: x above 20, else ln 2 log2(1 + exp2(x log2 e)), each rounded: kernels without log1p
+ */
+#define GDN_SOFTPLUS_TABLE(X)                                                                                \
+    X(EXACT, exact, "exact", 1, 2)                                                                           \
+    X(TORCH, torch, "torch", 0, 2)                                                                           \
+    X(LOG_EXP, log_exp, "log-exp", 3, 2)
+
 typedef enum gdn_softplus_variant {
-    GDN_SOFTPLUS_EXACT,   /* log(1 + e^x) rounded once */
-    GDN_SOFTPLUS_TORCH,   /* x above 20, else log1p(exp x), each rounded */
-    GDN_SOFTPLUS_LOG_EXP, /* x above 20, else ln 2 log2(1 + exp2(x log2 e)), each rounded: kernels without
-                             log1p */
-    GDN_SOFTPLUS_VARIANTS
+#define GDN_ENUMERATOR(id, name, word, pointwise, functions) GDN_SOFTPLUS_##id,
+    GDN_SOFTPLUS_TABLE(GDN_ENUMERATOR)
+#undef GDN_ENUMERATOR
+        GDN_SOFTPLUS_VARIANTS
 } gdn_softplus_variant;
 
 typedef enum gdn_rounding { GDN_NEAREST, GDN_STOCHASTIC, GDN_ROUNDINGS } gdn_rounding;

@@ -397,11 +397,13 @@ START_TEST(low_rank_definition)
 }
 END_TEST
 
-/* sum_j (-1)^|i & j| z_j over the first components of an isotropic key, in long double. */
+/* sum_j (-1)^|i & w_j| z_j over the first components of an isotropic key, in long double; d = 12. */
 START_TEST(spread_definition)
 {
     init();
+    static const int w[] = {0, 1, 2, 4, 8, 3, 5, 6, 7, 9, 10, 11};
     gdn_input_spec spread = spec_of(GDN_KEYS_SPREAD), full = spec_of(GDN_KEYS_ISOTROPIC);
+    ck_assert_int_eq(small.dk, sizeof w / sizeof *w);
     for (spread.rank = 1; spread.rank <= small.dk; spread.rank++) {
         block b = fill(&spread, small, 0, 1, 5), iso = fill(&full, small, 0, 1, 5);
         for (int i = 0; i < 2; i++)
@@ -411,7 +413,7 @@ START_TEST(spread_definition)
                         long double want = 0, size = 0;
                         for (int m = 0; m < spread.rank; m++) {
                             long double z = row(&iso, i, h, n)[m];
-                            want += __builtin_popcount((unsigned)(j & m)) % 2 ? -z : z;
+                            want += __builtin_popcount((unsigned)(j & w[m])) % 2 ? -z : z;
                             size += fabsl(z);
                         }
                         double x = row(&b, i, h, n)[j];
