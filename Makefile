@@ -17,6 +17,7 @@ PREFIX ?= /usr/local
 # -fno-tree-slp-vectorize: gcc 12 drops the rounding in two adjacent (double)(float)x when it vectorises them
 # (tests/test_compiler.c shows it); what must be fast uses explicit vectors.
 STD = -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-tree-slp-vectorize
+# -Wno-missing-field-initializers: rows of recipe and profile tables name what they set; the rest is zero by design.
 WARN = -Wall -Wextra -Wconversion -Wshadow -Wno-psabi -Wno-missing-field-initializers
 ALL_CFLAGS = $(STD) $(WARN) -fopenmp -I. $(CUDA_DEFINE) -MMD -MP $(CFLAGS)
 # STATIC=1 links all but MPFR, GMP and libc into the binary, which then runs on machines without the rest.

@@ -79,7 +79,8 @@ typedef struct gdn_setup {
     const void *recipe;   /* engines under test: const gdn_recipe * (kernels/recipe.h) */
     int precision;        /* MPFR: significand bits */
     const double *state0; /* [H][dk][dv] initial state, or NULL for zero */
-    gdn_counts *counts;   /* engines under test on the CPU add to it; NULL: not wanted */
+    gdn_counts
+        *counts; /* engines under test on the CPU add to it: one engine, one thread; NULL: not wanted */
 } gdn_setup;
 
 typedef struct gdn_engine {

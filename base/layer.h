@@ -16,7 +16,8 @@
 
 enum { GDN_CONV_WIDTH = 4, GDN_CONV_KEPT = GDN_CONV_WIDTH - 1 };
 
-/* Limits beside those of base/shape.h: [H dv][D] fits an int. */
+/* Limits beside those of base/shape.h. Numbers a token, channels above all, fit an int; those of a weight,
+ * [H dv][D], need not. */
 enum { GDN_LAYER_MAX_HEADS = 1 << 10, GDN_LAYER_MAX_HIDDEN = 1 << 16 };
 
 typedef struct gdn_layer_shape {

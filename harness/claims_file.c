@@ -170,7 +170,10 @@ static gdn_status claim_ok(const gdn_ledger *l, size_t i, gdn_error *err)
 gdn_status gdn_ledger_load(const char *path, gdn_ledger *l, gdn_error *err)
 {
     *l = (gdn_ledger){.n = 0};
-    gdn_status status = gdn_yaml_open(&l->yaml, path, "the ledger of claims", &ledger, err);
+    static const gdn_yaml_words words = {
+        "the ledger of claims", "cannot be the ledger of claims (a regular file of at most 1 MiB can)",
+        "cannot be the ledger of claims: it is empty"};
+    gdn_status status = gdn_yaml_open(&l->yaml, path, &words, &ledger, err);
     if (status)
         return status;
     l->claim = l->yaml.data;

@@ -168,7 +168,13 @@ gdn_status gdn_command_layer(int argc, char **argv, gdn_error *err)
     gdn_layer_file *f = NULL;
     if ((status = gdn_layer_file_read(x.path, &f, err)))
         return status;
-    if (x.tokens && x.tokens < f->tokens)
+    if (x.tokens > f->tokens) {
+        gdn_fail(err, GDN_BAD_INPUT, "layer: %s has %d tokens; --tokens: %ld are wanted", x.path, f->tokens,
+                 x.tokens);
+        gdn_layer_file_free(f);
+        return GDN_BAD_INPUT;
+    }
+    if (x.tokens)
         f->tokens = (int)x.tokens;
     json_t *rows = x.json ? json_array() : NULL;
     status = show(&x, f, rows, err);

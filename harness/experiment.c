@@ -2,15 +2,14 @@
 /* experiment -- loading and validation; see experiment.h. */
 #include "harness/experiment.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "harness/budget.h"
 #include "harness/experiment_parts.h"
 #include "harness/probe.h"
+#include "harness/yaml_file.h"
 
 /* ---- validation ---- */
 
@@ -81,57 +80,20 @@ static gdn_status validate(gdn_experiment *e, gdn_error *err)
 
 /* ---- loading ---- */
 
-static gdn_status read_text(const char *path, char **text, gdn_error *err)
-{
-    struct stat st;
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return gdn_fail(err, GDN_BAD_INPUT, "%s: cannot open the experiment file: %s", path, strerror(errno));
-    gdn_status status = GDN_OK;
-    if (fstat(fileno(f), &st) || !S_ISREG(st.st_mode) || st.st_size > 1 << 20)
-        status = gdn_fail(err, GDN_BAD_INPUT,
-                          "%s: not an experiment file (a regular file of at most 1 MiB is)", path);
-    size_t size = status ? 0 : (size_t)st.st_size;
-    *text = status ? NULL : calloc(size + 1, 1);
-    if (!status && !*text)
-        status = gdn_no_memory(err, path);
-    if (!status && fread(*text, 1, size, f) != size)
-        status = gdn_fail(err, GDN_MACHINE, "%s: cannot read: %s", path, strerror(errno));
-    if (!status && strlen(*text) != size)
-        status = gdn_fail(err, GDN_BAD_INPUT, "%s: a NUL byte at offset %zu; YAML text is expected", path,
-                          strlen(*text));
-    fclose(f);
-    return status;
-}
-
-/* Is the text one YAML document? */
-static gdn_status syntax(const char *path, const char *text, gdn_error *err)
-{
-    char problem[256];
-    int line = gdn_yaml_problem(text, problem, sizeof problem);
-    return line ? gdn_fail(err, GDN_BAD_INPUT, "%s:%d: not YAML: %s", path, line, problem) : GDN_OK;
-}
-
 gdn_status gdn_experiment_load(const char *path, gdn_experiment **out, gdn_error *err)
 {
     *out = NULL;
-    gdn_complaint c = {.text = ""};
+    static const gdn_yaml_words words = {"the experiment file",
+                                         "not an experiment file (a regular file of at most 1 MiB is)",
+                                         "no experiment in it; it is empty"};
     gdn_experiment *e = gdn_calloc(1, sizeof *e);
-    gdn_status status = e ? GDN_OK : gdn_no_memory(err, "an experiment");
-    if (!status)
-        status = read_text(path, &e->text, err);
-    if (!status && !(e->path = strdup(path)))
-        status = gdn_no_memory(err, "an experiment");
-    if (!status)
-        status = syntax(path, e->text, err);
-    if (!status && cyaml_load_data((const uint8_t *)e->text, strlen(e->text), gdn_experiment_config(&c),
-                                   &gdn_experiment_schema, (cyaml_data_t **)&e->file, NULL) != CYAML_OK)
-        status = c.text[0] ? gdn_complain(e, &c, err)
-                           : gdn_fail(err, GDN_BAD_INPUT, "%s: no experiment in it; it is empty", path);
-    if (!status && !e->file)
-        status = gdn_fail(err, GDN_BAD_INPUT, "%s: no experiment in it; it is empty", path);
-    if (!status)
-        status = gdn_check_numbers(e, err);
+    if (!e)
+        return gdn_no_memory(err, "an experiment");
+    gdn_yaml y = {.path = NULL};
+    gdn_status status = gdn_yaml_open(&y, path, &words, &gdn_experiment_schema, err);
+    e->path = y.path;
+    e->text = y.text;
+    e->file = y.data;
     if (!status &&
         !(e->profiles = gdn_calloc((size_t)gdn_profile_count + e->file->define_count, sizeof *e->profiles)))
         status = gdn_no_memory(err, "profiles");
@@ -149,14 +111,12 @@ gdn_status gdn_experiment_load(const char *path, gdn_experiment **out, gdn_error
 
 void gdn_experiment_free(gdn_experiment *e)
 {
-    gdn_complaint c;
     if (!e)
         return;
-    if (e->file)
-        cyaml_free(gdn_experiment_config(&c), &gdn_experiment_schema, e->file, 0);
+    gdn_yaml y = {
+        .path = e->path, .text = e->text, .schema = &gdn_experiment_schema, .data = (cyaml_data_t *)e->file};
+    gdn_yaml_close(&y);
     free(e->profiles);
-    free(e->path);
-    free(e->text);
     free(e);
 }
 

@@ -12,25 +12,6 @@
 
 extern const cyaml_schema_value_t gdn_experiment_schema;
 
-/* ---- what libcyaml says, as one sentence (experiment_complaint.c) ---- */
-
-enum { GDN_COMPLAINT_DEPTH = 12 };
-
-/* Its last message, and the path that its backtrace spells, innermost part first. */
-typedef struct gdn_complaint {
-    char text[256];
-    char part[GDN_COMPLAINT_DEPTH][80];
-    int parts;
-} gdn_complaint;
-
-/* libcyaml's settings; its messages go to c. Valid until the thread's next call. */
-const cyaml_config_t *gdn_experiment_config(gdn_complaint *c);
-
-gdn_status gdn_complain(const gdn_experiment *e, const gdn_complaint *said, gdn_error *err);
-
-/* libcyaml takes "16 bits" for 16: is every number one to its end? */
-gdn_status gdn_check_numbers(const gdn_experiment *e, gdn_error *err);
-
 /* ---- checks (experiment_check.c) ---- */
 
 typedef struct gdn_checker {

@@ -163,11 +163,48 @@ static gdn_status key_heads(reader *r, int64_t channels, gdn_error *err)
     return GDN_OK;
 }
 
+/* Rows of a projection, or 0 where it has not the D columns that it should have. */
+static int64_t rows_of(const reader *r, const char *name)
+{
+    const gdn_tensor *t = gdn_safetensors_find(r->f, name);
+    return t && t->rank == 2 && t->dim[1] == r->to->shape.hidden ? t->dim[0] : 0;
+}
+
+/*
+ * H_v and d_v, which the other sizes follow from. Of A_log, dt_bias and in_proj_a the odd one out is wrong;
+ * so is a norm.weight against which in_proj_z and out_proj agree.
+ */
+static gdn_status value_heads(reader *r, const gdn_tensor *decay, const gdn_tensor *dt_bias,
+                              const gdn_tensor *norm, int64_t channels, gdn_error *err)
+{
+    gdn_layer_shape *s = &r->to->shape;
+    bool fused = gdn_safetensors_find(r->f, PREFIX "in_proj_qkvz.weight") != NULL;
+    int64_t a = fused ? rows_of(r, PREFIX "in_proj_ba.weight") / 2 : rows_of(r, PREFIX "in_proj_a.weight"),
+            z = fused ? rows_of(r, PREFIX "in_proj_qkvz.weight") - channels
+                      : rows_of(r, PREFIX "in_proj_z.weight");
+    int64_t heads = decay->dim[0], width = norm->dim[0];
+    if (a > 0 && gdn_tensor_elements(dt_bias) != heads)
+        heads = a;
+    gdn_status status = expect(r, decay, 1, &heads, err);
+    if (!status)
+        status = expect(r, dt_bias, 1, &heads, err);
+    const gdn_tensor *out = gdn_safetensors_find(r->f, PREFIX "out_proj.weight");
+    if (out && out->rank == 2 && out->dim[1] == z && z > 0 && z % heads == 0)
+        width = z / heads;
+    if (!status)
+        status = expect(r, norm, 1, &width, err);
+    s->value_heads = (int)heads;
+    s->dv = (int)width;
+    return status;
+}
+
 static gdn_status sizes(reader *r, gdn_error *err)
 {
     gdn_layer_shape *s = &r->to->shape;
-    const gdn_tensor *decay, *norm, *conv, *hidden;
+    const gdn_tensor *decay, *dt_bias, *norm, *conv, *hidden;
     gdn_status status = sized(r, PREFIX "A_log", 1, "[H_v]", &decay, err);
+    if (!status)
+        status = find(r, PREFIX "dt_bias", &dt_bias, err);
     if (!status)
         status = sized(r, PREFIX "norm.weight", 1, "[d_v]", &norm, err);
     if (!status)
@@ -189,9 +226,9 @@ static gdn_status sizes(reader *r, gdn_error *err)
     r->to->tokens = (int)hidden->dim[rank - 2];
     r->to->hidden_format = hidden->dtype == GDN_DTYPE_BF16 ? GDN_BF16 : GDN_FP32;
     s->hidden = (int)hidden->dim[rank - 1];
-    s->value_heads = (int)decay->dim[0];
-    s->dv = (int)norm->dim[0];
-    status = expect(r, conv, 3, (const int64_t[]){conv->dim[0], 1, GDN_CONV_WIDTH}, err);
+    status = value_heads(r, decay, dt_bias, norm, conv->dim[0], err);
+    if (!status)
+        status = expect(r, conv, 3, (const int64_t[]){conv->dim[0], 1, GDN_CONV_WIDTH}, err);
     if (!status)
         status = key_heads(r, conv->dim[0], err);
     gdn_error why = {""};
@@ -265,14 +302,8 @@ static gdn_status projections(reader *r, gdn_error *err)
 
 static gdn_status parameters(reader *r, gdn_error *err)
 {
-    const int64_t heads = r->to->shape.value_heads;
     owned *o = r->own;
-    const gdn_tensor *t;
-    gdn_status status = find(r, PREFIX "dt_bias", &t, err);
-    if (!status)
-        status = expect(r, t, 1, &heads, err);
-    if (!status)
-        status = doubles(r, t, &o->dt_bias, err);
+    gdn_status status = doubles(r, gdn_safetensors_find(r->f, PREFIX "dt_bias"), &o->dt_bias, err);
     if (!status)
         status = doubles(r, gdn_safetensors_find(r->f, PREFIX "A_log"), &o->decay, err);
     if (!status)

@@ -18,6 +18,10 @@
 /* rms relative error of rounding to nearest, over log-uniform significands: sqrt((3/8) / (3 ln 2)). */
 static const double C = 0.42466;
 
+/* Spec section 7 states the gate's storage error for gamma up to here; where a head forgets faster, nothing.
+ */
+static const double STATED = 0.3;
+
 enum { SAMPLES = 256 };
 
 /* Memories after which a fading value counts for nothing in a sum of squares: e^-40. */
@@ -110,9 +114,11 @@ static int erasing_keys(gdn_keys keys)
 
 static double storage(const gdn_regime *r, gdn_quantity q)
 {
-    switch (q) {
-    case GDN_Q_G:
+    if (q == GDN_Q_G)
         return fabs(r->eps_a_log);
+    if (erasing_keys(r->keys) && r->eps != 0 && r->gamma > STATED)
+        return NAN;
+    switch (q) {
     case GDN_Q_STATE:
         return erasing_keys(r->keys) ? pooled(r, gate_state) : NAN;
     case GDN_Q_O:
@@ -136,8 +142,8 @@ static double arith(const gdn_regime *r, gdn_quantity q)
     double total2 = 0;
     if (f->p < 24) {
         double step = C * ldexp(1, -f->p) * (recipe->state_rounding == GDN_STOCHASTIC ? sqrt(2) : 1);
-        if (q == GDN_Q_STATE && r->keys == GDN_KEYS_SPREAD)
-            return NAN; /* noise outside the subspace is not erased: claims.yaml has its formula */
+        if (r->keys == GDN_KEYS_SPREAD)
+            return NAN; /* noise outside the subspace is not erased: claims.yaml has the state's formula */
         double grown = step * pooled(r, state_rounding);
         total2 += grown * grown;
     }

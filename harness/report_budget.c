@@ -239,6 +239,14 @@ static void put_population(const budget *b, const char *population, FILE *f)
     }
 }
 
+static bool has_member(const budget *b, const char *name)
+{
+    for (size_t i = 0; i < b->n; i++)
+        if (gdn_same(b->line[i].member, name))
+            return true;
+    return false;
+}
+
 static void put_section(const budget *b, FILE *f)
 {
     fprintf(
@@ -246,8 +254,11 @@ static void put_section(const budget *b, FILE *f)
         "## Error budget\n\nIf one thing could stay as it is in %s while the rest goes to %s, which? Every "
         "subset of the tensors below was run. Share: the Shapley value, which divides the squared error of "
         "all, interactions included; below zero a tensor cancels part of the others’ error. Shares and "
-        "thirds are medians over heads and need not add up to 100 %%. Thirds are by decay rate.\n\n",
-        gdn_text_name(b->line[0].base).s, b->line[0].format);
+        "thirds are medians over heads and need not add up to 100 %%. Thirds are by decay rate.%s\n\n",
+        gdn_text_name(b->line[0].base).s, b->line[0].format,
+        has_member(b, "qk") ? " q and k cost next to nothing where zipf keys or a needle lie along axes, "
+                              "which bf16 holds once they are normalised."
+                            : "");
     for (size_t i = 0; i < b->n; i++)
         if (i == 0 || !gdn_same(b->line[i].population, b->line[i - 1].population))
             put_population(b, b->line[i].population, f);

@@ -65,12 +65,14 @@ static gdn_text fixed(double x, int d)
 gdn_text gdn_text_span(double x, double lo, double hi)
 {
     gdn_text t = gdn_text_amount(x);
-    double widest = fmax(fabs(lo), fabs(hi));
+    double widest = fmax(fabs(x), fmax(fabs(lo), fabs(hi)));
     if (isnan(x) || lo == hi)
         return t;
-    int d = decimals(100 * x);
-    if (in_percent(x) && fabs(x) >= 0.005 * widest && widest < 1e3)
-        snprintf(t.s, sizeof t.s, "%.*f %% [%.30s, %.30s]", d, 100 * x, fixed(100 * lo, d).s,
+    /* three digits of x, but at most two decimals more than the widest has */
+    int most = decimals(100 * widest) + (x ? 2 : 0), own = decimals(100 * x),
+        d = x && own < most ? own : most;
+    if (in_percent(widest))
+        snprintf(t.s, sizeof t.s, "%.30s %% [%.30s, %.30s]", fixed(100 * x, d).s, fixed(100 * lo, d).s,
                  fixed(100 * hi, d).s);
     else
         snprintf(t.s, sizeof t.s, "%.30s [%.30s, %.30s]", gdn_text_number(x).s, gdn_text_number(lo).s,

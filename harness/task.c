@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "harness/lockstep.h"
@@ -385,91 +384,6 @@ gdn_status gdn_task_run(const gdn_task *task, gdn_task_progress progress, void *
 
 /* ---- the list of tasks ---- */
 
-static bool same_chain(const gdn_chain *a, const gdn_chain *b)
-{
-    return a->n == b->n && memcmp(a->link, b->link, (size_t)a->n * sizeof *a->link) == 0;
-}
-
-/* Do two profiles store any parameters alike? */
-static bool same_storage(const gdn_profile *a, const gdn_profile *b)
-{
-    return a->store_a == b->store_a && a->zero_centred == b->zero_centred && a->alpha == b->alpha &&
-           same_chain(&a->a_log, &b->a_log) && same_chain(&a->dt_bias, &b->dt_bias) &&
-           same_chain(&a->norm_weight, &b->norm_weight);
-}
-
-/* In how many ways the profiles store parameters; n, which is never too few, where memory is out. */
-static double ways_of_storing(const gdn_experiment *e, char **names, unsigned n)
-{
-    const gdn_profile **way = gdn_calloc(n, sizeof *way);
-    unsigned ways = 0;
-    for (unsigned i = 0; i < n && way; i++) {
-        const gdn_profile *p = &e->profiles[gdn_experiment_profile(e, names[i])];
-        unsigned j = 0;
-        while (j < ways && !same_storage(way[j], p))
-            j++;
-        if (j == ways)
-            way[ways++] = p;
-    }
-    double count = way ? ways : n;
-    free(way);
-    return count;
-}
-
-/*
- * For each set of stored parameters a trace of all columns and one of the checked ones in pairs, for each
- * profile its state, for each engine the rows of a block once more as scratch.
- */
-double gdn_task_bytes(const gdn_task *task)
-{
-    const gdn_experiment *e = task->experiment;
-    const gdn_population *p = &e->file->populations[task->population];
-    char **names = p->profiles ? p->profiles : e->file->profiles;
-    double profiles = p->profiles ? p->profiles_count : e->file->profiles_count,
-           sets = 1 + ways_of_storing(e, names, (unsigned)profiles);
-    double heads = task->shape.heads, dk = task->shape.dk, dv = task->shape.dv, checked = e->check_columns;
-    double row = 8 * (2 * dv + 8), check_row = 16 * (2 * checked + 8), input = 4 * (2 * dk + 2 * dv + 4);
-    double states = 8 * dk * (sets * (2 * dv + 4 * checked) + profiles * dv);
-    if (p->initial_scale > 0 || (p->file && p->file->initial_state))
-        states += 8 * dk * dv;
-    double scratch = (2 * sets + profiles) * 8 * (dk + dv);
-    double sums = (sets + profiles) * 4 * GDN_QUANTITIES * (double)sizeof(gdn_accumulator);
-    bool chunked = false; /* kernels/chunked.cu takes 512 MB for the chunks in flight, at most */
-    for (unsigned i = 0; i < (unsigned)profiles; i++) {
-        chunked |= e->profiles[gdn_experiment_profile(e, names[i])].recipe.algorithm != GDN_RECURRENT;
-    }
-    return heads * (states + sums + task->block * (input + sets * (row + check_row) + row + scratch)) +
-           (chunked ? 512 << 20 : 0);
-}
-
-/* Can the backend run all profiles of the population, and this machine hold it? */
-static gdn_status runnable(const gdn_task *task, gdn_error *err)
-{
-    const gdn_experiment *e = task->experiment;
-    const gdn_population *p = &e->file->populations[task->population];
-    char **names = p->profiles ? p->profiles : e->file->profiles;
-    unsigned n = p->profiles ? p->profiles_count : e->file->profiles_count;
-    for (unsigned i = 0; i < n; i++)
-        if (!task->backend->mode(&e->profiles[gdn_experiment_profile(e, names[i])].recipe))
-            return gdn_fail(err, GDN_BAD_INPUT,
-                            "%s: profile '%s' computes with CUDA's own functions and needs --backend cuda",
-                            e->path, names[i]);
-    /* at the least: the states of one reference, its trace, and of every profile */
-    double bytes = 8 * p->heads * e->file->dk * e->file->dv * (2 + 0.5 * n + (p->initial_scale > 0)),
-           room = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    if (!p->file && bytes > room) {
-        char path[64];
-        snprintf(path, sizeof path, "populations/%d/heads", task->population);
-        return gdn_fail(
-            err, GDN_BAD_INPUT,
-            "%s:%d: %s: %.0f heads of %.0f x %.0f with %u profiles take more than %.0f GB; this machine has "
-            "%.0f GB",
-            e->path, gdn_yaml_line(e->text, path), path, p->heads, e->file->dk, e->file->dv, n, bytes / 1e9,
-            room / 1e9);
-    }
-    return GDN_OK;
-}
-
 /* Everything that determines the rows of a task, hashed. */
 static gdn_status identify(gdn_task *task, gdn_error *err)
 {
@@ -544,7 +458,7 @@ gdn_status gdn_tasks_make(const gdn_experiment *e, const gdn_backend *backend, g
                             .backend = backend,
                             .block = GDN_BLOCK,
                             .threads = 1};
-            status = runnable(t, err);
+            status = gdn_task_runnable(t, err);
             if (!status)
                 status = identify(t, err);
         }

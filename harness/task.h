@@ -54,6 +54,9 @@ gdn_status gdn_tasks_make(const gdn_experiment *e, const struct gdn_backend *bac
 /* Memory of the backend that the task needs at most, in bytes; the block counts. */
 double gdn_task_bytes(const gdn_task *task);
 
+/* Can the backend run all profiles of the population, and this machine hold it? */
+gdn_status gdn_task_runnable(const gdn_task *task, gdn_error *err);
+
 /* Run one. GDN_DIFFERS when `progress` asked to stop. */
 gdn_status gdn_task_run(const gdn_task *task, gdn_task_progress progress, void *context, gdn_rows *rows,
                         gdn_error *err);

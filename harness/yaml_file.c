@@ -13,6 +13,8 @@
 
 enum { DEPTH = 12, WORDS = 64, FIELD = 160 };
 
+#define NO_NUMBER "'%s' is not a number; a finite number is allowed"
+
 /* The last message of libcyaml, and the path that its backtrace spells, innermost part first. */
 typedef struct complaint {
     char text[256];
@@ -75,14 +77,17 @@ static const cyaml_schema_value_t *step(const cyaml_schema_value_t *v, const cha
     return NULL;
 }
 
-/* "(did you mean 'near'?); allowed: a b c" for the keys of a mapping. */
-static void allowed_keys(const cyaml_schema_value_t *v, const char *word, char *out, size_t size)
+/* "(did you mean 'near'?); allowed: a b c" for the keys of a mapping or the words of an enumeration. */
+static void allowed_words(const cyaml_schema_value_t *v, const char *word, char *out, size_t size)
 {
     const char *names[WORDS] = {NULL}, *near;
     int words = 0;
     if (v && v->type == CYAML_MAPPING)
         for (const cyaml_schema_field_t *f = v->mapping.fields; f->key && words < WORDS; f++)
             names[words++] = f->key;
+    if (v && v->type == CYAML_ENUM)
+        for (uint32_t i = 0; i < v->enumeration.count && words < WORDS; i++)
+            names[words++] = v->enumeration.strings[i].str;
     near = gdn_nearest(word, names, words);
     size_t n = near ? (size_t)snprintf(out, size, " (did you mean '%s'?)", near) : 0;
     n += (size_t)snprintf(out + n, size - n, "; allowed:");
@@ -94,8 +99,8 @@ static void allowed_keys(const cyaml_schema_value_t *v, const char *word, char *
 static const char *thing(const char *word)
 {
     static const char *const words[][2] = {
-        {"STRING", "a text"},     {"SEQUENCE_START", "a list"}, {"SEQUENCE", "a list"},
-        {"MAPPING", "a mapping"}, {"SCALAR", "a single value"},
+        {"FLOAT", "a number"},  {"STRING", "a text"},     {"ENUM", "a word"},
+        {"SEQUENCE", "a list"}, {"MAPPING", "a mapping"}, {"SCALAR", "a single value"},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (after(word, words[i][0]))
@@ -120,13 +125,19 @@ static gdn_status complain(const gdn_yaml *y, const complaint *said, gdn_error *
     if ((key || seen) && n < sizeof field)
         snprintf(field + n, sizeof field - n, "%s%.80s", n ? "/" : "", key ? key : seen);
     if (key) {
-        allowed_keys(v, key, extra, sizeof extra);
+        allowed_words(v, key, extra, sizeof extra);
         return gdn_yaml_bad(y, field, err, "unknown key%s", extra);
     }
     if (seen)
         return gdn_yaml_bad(y, field, err, "the key is there twice");
     if (lacks)
         return gdn_yaml_bad(y, field, err, "the key '%s' is missing", lacks);
+    if ((word = after(text, "Invalid ENUM value: "))) {
+        allowed_words(v, word, extra, sizeof extra);
+        return gdn_yaml_bad(y, field, err, "'%s' is not allowed%s", word, extra);
+    }
+    if ((word = after(text, "Invalid FLOAT value: ")))
+        return gdn_yaml_bad(y, field, err, NO_NUMBER, word);
     if ((word = after(text, "Expecting ")) && got)
         return gdn_yaml_bad(y, field, err, "%s is not allowed; %s is", thing(got + strlen(", got event: ")),
                             thing(word));
@@ -137,16 +148,15 @@ static gdn_status complain(const gdn_yaml *y, const complaint *said, gdn_error *
     return gdn_yaml_bad(y, field, err, "%s", text);
 }
 
-static gdn_status read_text(const char *path, const char *what, char **text, gdn_error *err)
+static gdn_status read_text(const char *path, const gdn_yaml_words *words, char **text, gdn_error *err)
 {
     struct stat st;
     FILE *f = fopen(path, "rb");
     if (!f)
-        return gdn_fail(err, GDN_BAD_INPUT, "%s: cannot open %s: %s", path, what, strerror(errno));
+        return gdn_fail(err, GDN_BAD_INPUT, "%s: cannot open %s: %s", path, words->name, strerror(errno));
     gdn_status status = GDN_OK;
     if (fstat(fileno(f), &st) || !S_ISREG(st.st_mode) || st.st_size > 1 << 20)
-        status = gdn_fail(err, GDN_BAD_INPUT, "%s: cannot be %s (a regular file of at most 1 MiB can)", path,
-                          what);
+        status = gdn_fail(err, GDN_BAD_INPUT, "%s: %s", path, words->unfit);
     size_t size = status ? 0 : (size_t)st.st_size;
     *text = status ? NULL : calloc(size + 1, 1);
     if (!status && !*text)
@@ -168,15 +178,46 @@ static gdn_status syntax(const gdn_yaml *y, gdn_error *err)
     return line ? gdn_fail(err, GDN_BAD_INPUT, "%s:%d: not YAML: %s", y->path, line, problem) : GDN_OK;
 }
 
-gdn_status gdn_yaml_open(gdn_yaml *y, const char *path, const char *what, const cyaml_schema_value_t *schema,
-                         gdn_error *err)
+typedef struct check {
+    const gdn_yaml *y;
+    gdn_error *err;
+    gdn_status status;
+} check;
+
+static int number_to_its_end(void *context, const char *path, const char *scalar)
+{
+    check *c = context;
+    const cyaml_schema_value_t *v = c->y->schema;
+    char rest[256], *save = NULL, *end;
+    snprintf(rest, sizeof rest, "%s", path);
+    for (char *part = strtok_r(rest, "/", &save); part; part = strtok_r(NULL, "/", &save))
+        v = step(v, part);
+    if (!v || v->type != CYAML_FLOAT)
+        return 0;
+    strtod(scalar, &end);
+    if (end != scalar && *end == 0)
+        return 0;
+    c->status = gdn_yaml_bad(c->y, path, c->err, NO_NUMBER, scalar);
+    return 1;
+}
+
+/* libcyaml takes "16 bits" for 16: is every number one to its end? */
+static gdn_status numbers(const gdn_yaml *y, gdn_error *err)
+{
+    check c = {y, err, GDN_OK};
+    gdn_yaml_scalars(y->text, number_to_its_end, &c);
+    return c.status;
+}
+
+gdn_status gdn_yaml_open(gdn_yaml *y, const char *path, const gdn_yaml_words *words,
+                         const cyaml_schema_value_t *schema, gdn_error *err)
 {
     complaint c = {.text = ""};
     cyaml_config_t settings = config(&c);
     y->schema = schema;
     gdn_status status = (y->path = strdup(path)) ? GDN_OK : gdn_no_memory(err, path);
     if (!status)
-        status = read_text(path, what, &y->text, err);
+        status = read_text(path, words, &y->text, err);
     if (!status)
         status = syntax(y, err);
     if (status)
@@ -185,9 +226,8 @@ gdn_status gdn_yaml_open(gdn_yaml *y, const char *path, const char *what, const 
                                        schema->type == CYAML_SEQUENCE ? &y->count : NULL);
     if (code != CYAML_OK && c.text[0])
         return complain(y, &c, err);
-    return code != CYAML_OK || !y->data
-               ? gdn_fail(err, GDN_BAD_INPUT, "%s: cannot be %s: it is empty", path, what)
-               : GDN_OK;
+    return code != CYAML_OK || !y->data ? gdn_fail(err, GDN_BAD_INPUT, "%s: %s", path, words->empty)
+                                        : numbers(y, err);
 }
 
 void gdn_yaml_close(gdn_yaml *y)

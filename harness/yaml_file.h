@@ -17,12 +17,16 @@ typedef struct gdn_yaml {
     unsigned count;     /* entries, where the schema is a list */
 } gdn_yaml;
 
-/*
- * Read the file at `path`, a regular file of at most 1 MiB; `what` names what it should be ("the ledger"). *y
- * is all zero before, and to be closed even after a failure.
- */
-gdn_status gdn_yaml_open(gdn_yaml *y, const char *path, const char *what, const cyaml_schema_value_t *schema,
-                         gdn_error *err);
+/* What sentences about the file say. */
+typedef struct gdn_yaml_words {
+    const char *name;  /* "cannot open <name>" */
+    const char *unfit; /* of what is no regular file of at most 1 MiB */
+    const char *empty; /* of a file without a value */
+} gdn_yaml_words;
+
+/* Read the file at `path`. *y is all zero before, and to be closed even after a failure. */
+gdn_status gdn_yaml_open(gdn_yaml *y, const char *path, const gdn_yaml_words *words,
+                         const cyaml_schema_value_t *schema, gdn_error *err);
 void gdn_yaml_close(gdn_yaml *y);
 
 /* Fail at a field ("0/values/2/sql", as gdn_yaml_line of harness/experiment.h wants it) with a sentence. */

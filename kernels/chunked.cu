@@ -129,12 +129,14 @@ static gdn_status grow_scratch(size_t bytes, gdn_error *err)
 {
     if (bytes <= here.bytes)
         return GDN_OK;
+    void *more = NULL;
+    gdn_status status = gdn_cuda_calloc(&more, bytes, 1, "scratch of the chunked form", err);
+    if (status)
+        return status; /* engines that are open keep what they have */
     gdn_cuda_free(here.scratch);
-    here.bytes = 0;
-    gdn_status status = gdn_cuda_calloc(&here.scratch, bytes, 1, "scratch of the chunked form", err);
-    if (!status)
-        here.bytes = bytes;
-    return status;
+    here.scratch = more;
+    here.bytes = bytes;
+    return GDN_OK;
 }
 
 /* How many chunks and heads at a time the scratch is for, and the scratch. */

@@ -5,7 +5,9 @@
  * chunked_fused.cu: d_k = d_v = 128, bf16 products, eps in the L2 norm's sum, no format for the inverse. A
  * kernel makes the matrices of all chunks side by side, another walks the chunks of a head with its state in
  * registers; both on tensor cores.
- * chunked_blas.cu: every shape and recipe, a chunk at a time, matrix products by cuBLAS.
+ * chunked_blas.cu: every shape and recipe, a chunk at a time, matrix products by cuBLAS. It chooses its
+ * kernels by the number of heads side by side among others, which follows the free memory: last bits can vary
+ * with it.
  *
  * Sums have the order of the tensor cores or of cuBLAS, and exp and x^(-1/2) are CUDA's, so results agree
  * with the CPU's statistically (tests/gpu_chunked.c). Operands are rounded where the CPU rounds them. A NaN

@@ -12,7 +12,6 @@ static void keep(const gdn_conv_call *c, size_t channel)
     for (int i = 0; i < GDN_CONV_KEPT; i++) {
         int t = c->n - GDN_CONV_KEPT + i;
         next[i] = t < 0 ? kept[t + GDN_CONV_KEPT] : c->x[(size_t)t * (size_t)c->channels + channel];
-        next[i] = gdn_plain_nan((float)gdn_round(&gdn_formats[c->keep], next[i]));
     }
     memcpy(kept, next, sizeof next);
 }

@@ -6,7 +6,7 @@
  *     y[t] = c[t] sigmoid(c[t]), evaluated in double
  *
  * Two formats: that of c, and that of y. Inputs before the first token of a call come from what the last call
- * kept.
+ * kept, as they came; the layer rounds that at the end of its own call.
  */
 #ifndef GDN_KERNELS_CONV_H
 #define GDN_KERNELS_CONV_H
@@ -20,8 +20,7 @@ typedef struct gdn_conv_call {
     float *kept;       /* [channels][3] inputs before the first token, oldest first; in and out */
     gdn_format_id sum; /* c */
     gdn_format_id result;
-    gdn_format_id keep; /* format of kept */
-    float *y;           /* [n][channels] */
+    float *y; /* [n][channels] */
 } gdn_conv_call;
 
 void gdn_conv_silu(const gdn_conv_call *c);

@@ -45,6 +45,7 @@ gdn_status gdn_decode_open(void **self, const gdn_setup *setup, const gdn_decode
     e->prefill.state = GDN_FP32;
     e->prefill.state_rounding = GDN_NEAREST;
     e->decode.qk = GDN_FP32;
+    e->decode.softplus = GDN_SOFTPLUS_LOG_EXP;
     gdn_status status = open_half(e, place->prefill, &e->prefill, setup->state0, err);
     if (status)
         gdn_decode_close(e);
@@ -53,9 +54,19 @@ gdn_status gdn_decode_open(void **self, const gdn_setup *setup, const gdn_decode
     return status;
 }
 
+/* The recurrent form takes over, from state0. */
+static gdn_status reopen(engine *e, const double *state0, gdn_error *err)
+{
+    e->engine->close(e->self);
+    e->self = NULL;
+    return open_half(e, e->place->decode, &e->decode, state0, err);
+}
+
 /* The state moves over to the recurrent form, which rounds it into the cache. */
 static gdn_status hand_over(engine *e, gdn_error *err)
 {
+    if (!e->s.recurrence) /* the decay gate alone has no state */
+        return reopen(e, NULL, err);
     const gdn_decode_place *place = e->place;
     const gdn_shape *shape = &e->s.shape;
     size_t n = (size_t)shape->heads * (size_t)shape->dk * (size_t)shape->dv;
@@ -69,11 +80,7 @@ static gdn_status hand_over(engine *e, gdn_error *err)
     if (!status)
         status = place->to_host(e->cache, state, n * sizeof(double), err);
     place->release(state);
-    if (status)
-        return status;
-    e->engine->close(e->self);
-    e->self = NULL;
-    return open_half(e, place->decode, &e->decode, e->cache, err);
+    return status ? status : reopen(e, e->cache, err);
 }
 
 /* ---- halves of a block ---- */
@@ -140,8 +147,7 @@ static gdn_status advance_part(engine *e, const gdn_block *in, const gdn_outputs
 gdn_status gdn_decode_advance(void *self, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
 {
     engine *e = self;
-    /* the decay gate alone is the same in both forms */
-    if (!e->s.recurrence || e->engine == e->place->decode)
+    if (e->engine == e->place->decode)
         return e->engine->advance(e->self, in, out, err);
     int64_t left = e->prefill.prefill - (in->first - 1);
     int n = left < 0 ? 0 : left < in->tokens ? (int)left : in->tokens; /* tokens that are still prefill */

@@ -5,8 +5,9 @@
  *
  * During prefill the state is carried in fp32, as FLA's kernels do, and q^ and k^ rest in the recipe's qk. At
  * the hand-over, after token `prefill`, it is rounded to the recipe's state, the format of the cache, to
- * nearest, and stays in it after every token, rounded as the recipe says. Decode kernels (vLLM, FLA) keep q^
- * and k^ in fp32 registers: from there on qk is fp32. A sequence that begins beyond prefill starts from
+ * nearest, and stays in it after every token, rounded as the recipe says. The decode kernels of vLLM and FLA
+ * keep q^ and k^ in fp32 and take log(1 + exp x) in the gate: from there on qk is fp32 and softplus log-exp,
+ * whatever the recipe has for prefill. A sequence that begins beyond prefill starts from
  * state0, rounded likewise.
  *
  * Blocks may straddle the hand-over: the one that does is advanced in two parts.

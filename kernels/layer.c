@@ -87,7 +87,8 @@ static gdn_status allocate(gdn_layer *l, gdn_error *err)
     return l->eg && l->eo && l->ey ? GDN_OK : gdn_no_memory(err, "a layer");
 }
 
-/* `rows` rows of n numbers, `stride` apart, rounded to the format and padded to `width` each. */
+/* `rows` rows of n numbers, `stride` apart, rounded to the format, into rows `width` apart, whose numbers
+ * beyond n, zeros since they were allocated, stay. */
 static void take(gdn_format_id format, const float *from, int rows, int n, size_t stride, float *to,
                  int width)
 {
@@ -226,8 +227,8 @@ static void project(gdn_layer *l, int n, const float *hidden)
               {l->heads, l->a, l->as}};
     for (size_t i = 0; i < sizeof to / sizeof to[0]; i++)
         gdn_linear(&(gdn_linear_call){n, l->width, to[i].rows, l->x, to[i].w, recipe->linear, to[i].y});
-    gdn_conv_silu(&(gdn_conv_call){n, l->channels, l->raw, l->conv, l->kept, recipe->conv_sum, recipe->conv,
-                                   recipe->conv_state, l->mixed});
+    gdn_conv_silu(
+        &(gdn_conv_call){n, l->channels, l->raw, l->conv, l->kept, recipe->conv_sum, recipe->conv, l->mixed});
 }
 
 /* Token-major rows of one head, [n] of d numbers `stride` apart, as the engine wants them: side by side. */
@@ -323,6 +324,8 @@ gdn_status gdn_layer_advance(gdn_layer *l, int n, const float *hidden, const gdn
         if (out->hi[GDN_LAYER_OUTPUT])
             project_out(l, span, out->hi[GDN_LAYER_OUTPUT] + (size_t)t * D);
     }
+    /* once a call, so that spans do not show */
+    take(l->s.recipe->conv_state, l->kept, l->channels, GDN_CONV_KEPT, GDN_CONV_KEPT, l->kept, GDN_CONV_KEPT);
     return GDN_OK;
 }
 

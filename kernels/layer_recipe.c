@@ -31,7 +31,9 @@ const gdn_layer_recipe gdn_layer_recipes[] = {
      .conv_state = GDN_BF16,
      .output = GDN_BF16},
     {.name = "fla-bf16",
-     .summary = "FLA on bf16 tensors: conv and SiLU in fp32, rounded once, core chunk-bf16",
+     .summary =
+         "transformers with FLA's kernels on bf16 tensors: conv and SiLU in fp32, rounded once; bf16 beta, "
+         "exact softplus: core chunk-bf16",
      .core = "chunk-bf16",
      .input = GDN_BF16,
      .linear = GDN_BF16,
@@ -40,7 +42,9 @@ const gdn_layer_recipe gdn_layer_recipes[] = {
      .conv_state = GDN_BF16,
      .output = GDN_BF16},
     {.name = "decode",
-     .summary = "FLA on bf16 tensors token by token: conv state in bf16, core bf16-io with an fp32 state",
+     .summary =
+         "fla-bf16 token by token: conv state in bf16; bf16 beta, exact softplus: core bf16-io with an fp32 "
+         "state",
      .core = "bf16-io",
      .input = GDN_BF16,
      .linear = GDN_BF16,
@@ -49,7 +53,9 @@ const gdn_layer_recipe gdn_layer_recipes[] = {
      .conv_state = GDN_BF16,
      .output = GDN_BF16},
     {.name = "vllm",
-     .summary = "fla-bf16 around core vllm: prefill in the chunked form, then token by token",
+     .summary =
+         "fla-bf16 around core vllm: prefill in the chunked form, then token by token; vLLM's conv products "
+         "in bf16 are not modelled",
      .core = "vllm",
      .input = GDN_BF16,
      .linear = GDN_BF16,

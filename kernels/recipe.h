@@ -87,7 +87,7 @@ typedef struct gdn_recipe {
     gdn_math math;
     /* Fields whose zero is what recipes did before they came; GDN_FP64 rounds nothing beyond the operation.
      */
-    gdn_format_id norm_in;  /* o as out_norm reads it */
+    gdn_format_id norm_in;  /* o as out_norm reads it: acts only where it is narrower than `output` */
     gdn_format_id norm_hat; /* o / rms(o), before the weight */
     gdn_format_id norm_out; /* w o / rms(o), before the gate z sigmoid(z) */
     gdn_l2norm l2norm;

@@ -81,7 +81,7 @@ deepest = max(floor(deepest * 5) / 5.0, -1)
 longest = 16   # 'root-sum-square'
 do for [q = 1:profiles] { longest = max(longest, strlen(PROFILE[q]) + 2) }
 LEFT = 24.0 + 7.2 * longest; PANEL = 330.0; SIDE = 235.0; GAP = 40.0
-HEAD = 166.0; FOOT = 56.0; TALL = 26.0 * (profiles + 2) + 16; BELOW = 124.0
+HEAD = 180.0; FOOT = 56.0; TALL = 26.0 * (profiles + 2) + 16; BELOW = 124.0
 W = LEFT + PANEL + 2 * SIDE + 2 * GAP + 24
 H = HEAD + populations * TALL + (populations - 1) * BELOW + 76 + FOOT - 20
 eval begin
@@ -93,6 +93,7 @@ remark = 'Base: '.base.'. Median over heads and seeds with its 95 % bootstrap in
     'Middle: each one’s share of the squared error of all (Shapley value; medians need not add up to 100 %). '. \
     'Right: how much smaller the error of all gets where this one alone is kept in the base’s format'. \
     (any_group ? ', for all heads and for thirds of them by decay rate.' : '.'). \
+    (profile('qk') ? ' qk costs next to nothing where zipf keys or a needle lie along axes, which bf16 holds.' : ''). \
     (any_sure ? ' ▸ keeping this one helps most.' : '').(any_best ? ' ▹ keeping this one seems to help most, but the intervals leave it open.' : '')
 eval head
 

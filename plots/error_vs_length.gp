@@ -29,6 +29,10 @@ stats summary_csv using (note_split(population(text("population")), text("kind")
 array RECIPE[256]
 note_recipe(p, s) = (RECIPE[p] = s, 0)
 stats summary_csv using (note_recipe(profile(text("profile")), text("recipe"))) nooutput
+array ERASED[256]   # do later keys erase what was written? not beside a needle
+do for [i = 1:256] { ERASED[i] = 1 }
+note_keys(p, s) = (p > 0 && s eq 'needle' ? (ERASED[p] = 0, 0) : 0)
+stats summary_csv using (note_keys(population(text("population")), text("keys"))) nooutput
 
 set table $R separator comma
 plot summary_csv using \
@@ -184,7 +188,7 @@ do for [p = 1:populations] { do for [k = 1:2] {
         font font11 textcolor rgb GREY }
     set label 31 'u = 2^{−8}' at graph 0.02, first u(8) offset 0, 0.45 front font font10 textcolor rgb GREY
     set label 32 'c u' at graph 0.02, first c * u(8) offset 0, -0.45 front font font10 textcolor rgb GREY
-    if (MEMORY[p] > 1.5 && MEMORY[p] < last_x) {
+    if (ERASED[p] && MEMORY[p] > 1.5 && MEMORY[p] < last_x) {
         set arrow 33 from first MEMORY[p], graph 0 to first MEMORY[p], graph 1 nohead linecolor rgb GREY \
             linewidth 0.8 dashtype 4
         set label 33 sprintf('1/γ_{eff}  = %.0f', MEMORY[p]) at first MEMORY[p], graph 0.02 offset -0.6, 0 \

@@ -42,12 +42,13 @@ static void check_close(const char *what, double agree, double apart, const doub
     GDN_CHECK(d <= apart * e, "%s: GPU and CPU differ by %.4e, and the CPU's error is %.4e", what, d, e);
 }
 
-static void check_recipe(const problem *p, const gdn_recipe *r, double agree, double apart,
-                         const int *lengths, int n, const char *what)
+/* `same` has the recipe's numbers where fp64 cannot: conventions that it does not know; else it is p. */
+static void check_against(const problem *p, const problem *same, const gdn_recipe *r, double agree,
+                          double apart, const int *lengths, int n, const char *what)
 {
     result gpu = gdn_problem_run(p, &gdn_over, r, lengths, n);
     result cpu = gdn_problem_run(p, &gdn_chunked_engine, r, lengths, n);
-    result truth = gdn_problem_run(p, &gdn_fp64_engine, NULL, lengths, n);
+    result truth = gdn_problem_run(same, &gdn_fp64_engine, NULL, lengths, n);
     size_t rows = gdn_problem_rows(p), values = gdn_problem_values(p);
     gdn_check_bits(gpu.g, cpu.g, rows, "g");
     gdn_check_bits(gpu.alpha, cpu.alpha, rows, "alpha");
@@ -67,6 +68,12 @@ static void check_recipe(const problem *p, const gdn_recipe *r, double agree, do
     gdn_result_free(&gpu);
     gdn_result_free(&cpu);
     gdn_result_free(&truth);
+}
+
+static void check_recipe(const problem *p, const gdn_recipe *r, double agree, double apart,
+                         const int *lengths, int n, const char *what)
+{
+    check_against(p, p, r, agree, apart, lengths, n, what);
 }
 
 static void check_all(const problem *p, int i, const int *lengths, int n, const char *what)
@@ -238,21 +245,64 @@ START_TEST(inverse_formats)
 }
 END_TEST
 
-/* The conventions of the L2 norm. Without one, q and k are axes, whose length is 1 already. */
+/* Rows such that sum-eps, the convention of fp64, gives them the length that x has under another. */
+static float *as_sum_eps(const float *x, int rows, int d, gdn_l2norm norm)
+{
+    float *y = gdn_test_alloc((size_t)rows * (size_t)d, sizeof *y);
+    for (int r = 0; r < rows; r++) {
+        double sum = 0, eps = 1e-6;
+        for (int i = 0; i < d; i++)
+            sum += (double)x[r * d + i] * x[r * d + i];
+        double length = norm == GDN_L2_SUM_EPS   ? sqrt(sum / (sum + eps))
+                        : norm == GDN_L2_MAX_EPS ? sqrt(sum) / fmax(sqrt(sum), eps)
+                        : norm == GDN_L2_NONE    ? sqrt(sum)
+                                                 : sqrt(sum / d / (sum / d + eps));
+        /* y / sqrt(y^2 + eps) = length; a length of 1 is that of a large y */
+        double to = length < 1 - 1e-9 ? length * sqrt(eps / (1 - length * length)) : 1024;
+        for (int i = 0; i < d; i++)
+            y[r * d + i] = sum > 0 ? (float)(x[r * d + i] * (to / sqrt(sum))) : 0;
+    }
+    return y;
+}
+
+/*
+ * The conventions of the L2 norm, told apart: at |x| = 8e-4 results have length 0.62 (sum-eps), 1 (max-eps)
+ * and 0.07 (mean-eps). Without a norm they keep theirs, 0.4.
+ */
 START_TEST(l2_norms)
 {
     for (int i = 0; i < RECIPES; i++)
         for (int n = 0; n < GDN_L2_NORMS; n++) {
-            problem p = make((gdn_shape){2, 128, 128}, 150, 62);
+            problem p = make((gdn_shape){2, 128, 128}, 150, 62), same;
             gdn_recipe r = *gdn_recipe_by_name(recipes[i].recipe);
             r.l2norm = (gdn_l2norm)n;
-            for (int x = 0; x < 2 * 150 * 128 && n == GDN_L2_NONE; x++) {
-                p.k[x] = x % 128 == x / 128 * 7 % 128;
-                p.q[x] = x % 128 == x / 128 * 5 % 128;
+            for (int x = 0; x < 2 * 150 * 128; x++) {
+                p.k[x] *= n == GDN_L2_NONE ? 0x1p-5f : 0x1p-14f;
+                p.q[x] *= n == GDN_L2_NONE ? 0x1p-5f : 0x1p-14f;
             }
-            check_recipe(&p, &r, recipes[i].agree, recipes[i].apart, &p.tokens, 1, gdn_l2norm_names[n]);
+            same = p;
+            same.k = as_sum_eps(p.k, 2 * 150, 128, r.l2norm);
+            same.q = as_sum_eps(p.q, 2 * 150, 128, r.l2norm);
+            check_against(&p, &same, &r, recipes[i].agree, recipes[i].apart, &p.tokens, 1,
+                          gdn_l2norm_names[n]);
+            free(same.k);
+            free(same.q);
             gdn_problem_free(&p);
         }
+}
+END_TEST
+
+/* beta up to 2, and the log decay by way of alpha. */
+START_TEST(beta_and_carrier)
+{
+    for (int i = 0; i < RECIPES; i++) {
+        problem p = make((gdn_shape){2, 128, 128}, 150, 63);
+        gdn_recipe r = *gdn_recipe_by_name(recipes[i].recipe);
+        p.beta_shift = 1;
+        r.carrier = GDN_CARRIER_ALPHA;
+        check_recipe(&p, &r, recipes[i].agree, recipes[i].apart, &p.tokens, 1, "2 sigmoid(b), alpha-log2");
+        gdn_problem_free(&p);
+    }
 }
 END_TEST
 
@@ -317,6 +367,8 @@ START_TEST(prefill_then_decode)
             first.state = GDN_FP32;
             first.state_rounding = GDN_NEAREST;
             second.qk = GDN_FP32;
+            first.softplus = GDN_SOFTPLUS_TORCH;
+            second.softplus = GDN_SOFTPLUS_LOG_EXP;
             problem p = make((gdn_shape){3, d, d}, T, 81), rest = p;
             result want = gdn_result_new(&p);
             advance_with(&gdn_chunked_cuda_engine, &p, &first, 0, prefills[i], &want);
@@ -371,9 +423,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        shapes_and_lengths, state_and_blocks, split_anywhere, ends_of_the_range,  bench_arrays, golden,
-        inverse_formats,    l2_norms,         shared_scratch, prefill_then_decode};
+    const TTest *const tests[] = {shapes_and_lengths, state_and_blocks, split_anywhere,     ends_of_the_range,
+                                  bench_arrays,       golden,           inverse_formats,    l2_norms,
+                                  beta_and_carrier,   shared_scratch,   prefill_then_decode};
     gdn_gpu_begin();
     gdn_gpu_engine = &gdn_chunked_cuda_engine;
     setenv("CK_FORK", "no", 0);

@@ -26,7 +26,7 @@ for file in tests/reproduce.yaml "$out/golden.yaml"; do
     done
 done
 # One task and threads to spare, o and the state without y: the witness works on the host meanwhile.
-sed 's/^profiles:/quantities: [state, o]\nprofiles:/; /name: low-rank/d; /name: needle/d; /name: zipf/d' \
+sed 's/^profiles:/quantities: [state, o]\nprofiles:/; /name: low-rank/d; /name: needle/d; /name: repeated/d; /name: zipf/d' \
     tests/reproduce.yaml >"$out/one.yaml"
 for backend in cpu cuda; do
     "$gdnprec" run --quiet --backend $backend --jobs 4 --seeds 1 --results "$out/one-$backend" "$out/one.yaml" >/dev/null

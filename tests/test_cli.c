@@ -768,6 +768,16 @@ START_TEST(bad_tensor_files)
 }
 END_TEST
 
+/* The golden layer has 80 tokens. */
+START_TEST(layer_of_too_many_tokens)
+{
+    char golden[PATH_MAX + 64];
+    snprintf(golden, sizeof golden, "%s/tests/golden/hf_layer_fp32.safetensors", repository);
+    answers(WORDS("layer", "-T", "81", golden), 2, "hf_layer_fp32.safetensors has 80 tokens; --tokens: 81");
+    run_ok(WORDS("layer", "-T", "1", golden));
+}
+END_TEST
+
 START_TEST(bad_experiments)
 {
     char text[2048];
@@ -872,11 +882,26 @@ static void empty_scratch(void)
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        help_and_version, wrong_words, list_tables,           gate,          extreme_gates,
-        run_and_resume,   cells,       jobs_and_blocks,       overrides,     killed_and_resumed,
-        interrupted,      two_at_once, bad_results_directory, foreign_store, bad_tensor_files,
-        bad_experiments,  backends,    full_standard_output,  no_room};
+    const TTest *const tests[] = {help_and_version,
+                                  wrong_words,
+                                  list_tables,
+                                  gate,
+                                  extreme_gates,
+                                  run_and_resume,
+                                  cells,
+                                  jobs_and_blocks,
+                                  overrides,
+                                  killed_and_resumed,
+                                  interrupted,
+                                  two_at_once,
+                                  bad_results_directory,
+                                  foreign_store,
+                                  bad_tensor_files,
+                                  layer_of_too_many_tokens,
+                                  bad_experiments,
+                                  backends,
+                                  full_standard_output,
+                                  no_room};
     const char *tmp = getenv("TMPDIR"), *given = getenv("GDNPREC");
     snprintf(scratch, sizeof scratch, "%.40s/gdn_cli_XXXXXX", tmp ? tmp : "/tmp");
     if (!realpath(given ? given : "build/gdnprec", program) || !realpath(".", repository) ||

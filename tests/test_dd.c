@@ -871,7 +871,10 @@ START_TEST(gates_have_sane_ends)
                 {true, 1e300, -1e30, 0, -0.0, 1}};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         for (int e = 0; e < 2; e++) {
-            gdn_params p = {ends[i].is_a, &ends[i].decay, &ends[i].bias, NULL, GDN_FP64};
+            gdn_params p = {.decay_is_a = ends[i].is_a,
+                            .decay = &ends[i].decay,
+                            .dt_bias = &ends[i].bias,
+                            .alpha = GDN_FP64};
             double g = 7, alpha = 7, state[8];
             run_gates(engines[e], &p, &ends[i].a, NULL, &alpha, &g, state);
             ck_assert_msg((g == ends[i].g || fabs(g - ends[i].g) <= 1e-14 * fabs(g)) &&
@@ -919,7 +922,7 @@ START_TEST(alpha_is_rounded_once)
         for (int e = 0; e < 2; e++) {
             double bias = 0, g, alpha, state[8];
             float a = 0;
-            gdn_params p = {true, &A, &bias, NULL, GDN_BF16};
+            gdn_params p = {.decay_is_a = true, .decay = &A, .dt_bias = &bias, .alpha = GDN_BF16};
             run_gates(engines[e], &p, &a, NULL, &alpha, &g, state);
             ck_assert_msg(alpha == middle + (above ? 0x1p-9 : -0x1p-9), "step %d: alpha %a", i, alpha);
         }
@@ -960,7 +963,7 @@ START_TEST(gate_inputs_may_change)
 {
     double decay = 0.3, bias = -2, g, g_lo = 7, alpha;
     float a = 0.7f, given = -0.25f;
-    gdn_params p = {false, &decay, &bias, NULL, GDN_FP64};
+    gdn_params p = {.decay = &decay, .dt_bias = &bias, .alpha = GDN_FP64};
     gdn_setup setup = {.shape = {1, 1, 1}, .params = p, .ncolumns = 1};
     gdn_block blocks[2] = {{.first = 1, .tokens = 1, .a = &a}, {.first = 2, .tokens = 1, .g = &given}};
     gdn_outputs out = {.g = &g, .g_lo = &g_lo, .alpha = &alpha};
@@ -1014,7 +1017,9 @@ START_TEST(missing_inputs_are_named)
     bad[3].z = NULL;
     for (int e = 0; e < 2; e++) {
         gdn_setup setup = {
-            .shape = {1, 2, 2}, .params = {false, &decay, &bias, weight, GDN_FP64}, .ncolumns = 2};
+            .shape = {1, 2, 2},
+            .params = {.decay = &decay, .dt_bias = &bias, .norm_weight = weight, .alpha = GDN_FP64},
+            .ncolumns = 2};
         setup.recurrence = true;
         gdn_error err = {""};
         void *self;

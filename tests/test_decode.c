@@ -43,10 +43,12 @@ static gdn_recipe recipe(int prefill, int cache)
     return r;
 }
 
-/* What the halves are said to compute (decode.h). */
+/* What the halves are said to compute (decode.h): vLLM's gate is stable in prefill, log(1 + exp x) in decode.
+ */
 static gdn_recipe prefill_of(const gdn_recipe *r)
 {
     gdn_recipe half = *r;
+    half.softplus = GDN_SOFTPLUS_TORCH;
     half.state = GDN_FP32;
     half.state_rounding = GDN_NEAREST;
     return half;
@@ -56,6 +58,7 @@ static gdn_recipe decode_of(const gdn_recipe *r)
 {
     gdn_recipe half = *r;
     half.qk = GDN_FP32;
+    half.softplus = GDN_SOFTPLUS_LOG_EXP;
     return half;
 }
 

@@ -157,8 +157,7 @@ static const bad_case keys_and_words[] = {
     {"name: them, ", "", 31, "populations/1/recorded/0: the key 'name' is missing"},
     {"low-rank", "low-rnak", 16,
      "populations/0/keys: 'low-rnak' is not allowed (did you mean 'low-rank'?); allowed: isotropic low-rank "
-     "repeated "
-     "needle zipf"},
+     "low-rank-spread repeated needle zipf"},
     {"init: fla", "init: xavier", 19,
      "populations/0/dt_bias/init: 'xavier' is not allowed; allowed: fla hf megatron ones tau fla-bf16 "
      "hf-bf16 megatron-bf16"},

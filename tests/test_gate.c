@@ -43,10 +43,11 @@ static gdn_status run_gates(gates *x, const gdn_recipe *recipe, bool decay_is_a,
                             gdn_error *err)
 {
     const gdn_engine *engine = recipe ? &gdn_recurrent_engine : &gdn_mpfr_engine;
-    gdn_setup setup = {.shape = {x->heads, 1, 1},
-                       .params = {decay_is_a, x->decay, x->dt_bias, NULL, alpha},
-                       .recipe = recipe,
-                       .precision = GDN_MPFR_PRECISION};
+    gdn_setup setup = {
+        .shape = {x->heads, 1, 1},
+        .params = {.decay_is_a = decay_is_a, .decay = x->decay, .dt_bias = x->dt_bias, .alpha = alpha},
+        .recipe = recipe,
+        .precision = GDN_MPFR_PRECISION};
     gdn_block in = {.first = 1, .tokens = 1, .a = x->given ? NULL : x->a, .g = x->given};
     gdn_outputs out = {.g = x->g, .g_lo = x->g_lo, .alpha = x->alpha, .alpha_lo = x->alpha_lo};
     void *self = NULL;

@@ -404,6 +404,40 @@ START_TEST(decode_is_one_call)
 }
 END_TEST
 
+/*
+ * Conv inputs kept in a format narrower than they come in: rounded once, at the end of a call, however many
+ * spans it has. Within the call nothing shows of it.
+ */
+START_TEST(conv_state_is_rounded_once)
+{
+    enum { T = 150 };
+    model m = small_model(T, 27);
+    gdn_layer_recipe narrow = *recipe_of("fp32");
+    narrow.conv_state = GDN_BF16;
+    gdn_layer_outputs x = run_of(&m.f, &narrow), y = run_of(&m.f, recipe_of("fp32"));
+    gdn_layer *layers[] = {open_layer(&m, &narrow, NULL, NULL),
+                           open_layer(&m, recipe_of("fp32"), NULL, NULL)};
+    double state[2][STATE];
+    float conv[2][KEPT];
+    int rounded = 0;
+    for (int i = 0; i < 2; i++) {
+        advance(layers[i], &m, 0, T, i ? &y : &x);
+        read_states(layers[i], state[i], conv[i]);
+        gdn_layer_close(layers[i]);
+    }
+    check_same("conv state in bf16", &m.f, &x, &y, 0, GDN_LAYER_OUTPUT);
+    gdn_check_bits(state[0], state[1], STATE, "conv state in bf16");
+    for (int i = 0; i < KEPT; i++) {
+        ck_assert(conv[0][i] == (float)gdn_round(&gdn_formats[GDN_BF16], conv[1][i]));
+        rounded += conv[0][i] != conv[1][i];
+    }
+    GDN_CHECK(rounded > KEPT / 2, "%d of %d conv inputs were rounded", rounded, KEPT);
+    gdn_layer_outputs_free(&x);
+    gdn_layer_outputs_free(&y);
+    model_free(&m);
+}
+END_TEST
+
 /* The same across the end of vllm's prefill: 2,048 tokens, then from the state cache. */
 START_TEST(prefill_then_decode)
 {
@@ -754,6 +788,12 @@ START_TEST(bad_files)
         {HIDDEN, 1, {8}, {"hidden_states", "[8]", "[T, D]"}},
         {A_LOG, 2, {2, 2}, {"A_log", "[2, 2]", "[H_v]"}},
         {NORM, 0, {0}, {"norm.weight", "[]", "[d_v]"}},
+        {A_LOG, 1, {6}, {"A_log", "[6]", "[4]"}},
+        {NORM, 1, {8}, {"norm.weight", "[8]", "[4]"}},
+        {NORM, 1, {3}, {"norm.weight", "[3]", "[4]"}},
+        {A, 2, {5, 8}, {"in_proj_a.weight", "[5, 8]", "[4, 8]"}},
+        {Z, 2, {20, 8}, {"in_proj_z.weight", "[20, 8]", "[16, 8]"}},
+        {OUT, 2, {8, 20}, {"out_proj.weight", "[8, 20]", "[8, 16]"}},
         {RECORDED, 2, {20, 3}, {"norm.out", "[20, 3]", "[20, 4]"}},
     };
     tensor t[WEIGHTS];
@@ -930,6 +970,6 @@ START_TEST(steps)
 END_TEST
 
 GDN_TEST_MAIN("layer", golden_fp32, golden_fp32_d128, golden_bf16, truth_against_long_double,
-              truth_certificate, groups, decode_is_one_call, prefill_then_decode, states_carry_over,
-              conv_state, reset_starts_anew, instruction_sets, ranks, share_of_heads, fused_names, bad_files,
-              bad_shapes, command_says_what_is_there, probes, steps)
+              truth_certificate, groups, decode_is_one_call, conv_state_is_rounded_once, prefill_then_decode,
+              states_carry_over, conv_state, reset_starts_anew, instruction_sets, ranks, share_of_heads,
+              fused_names, bad_files, bad_shapes, command_says_what_is_there, probes, steps)

@@ -436,8 +436,9 @@ START_TEST(gates_forget_nothing)
     enum { N = 12000 };
     uint64_t seed = 63;
     static const double decay = -1, dt_bias = -0.5;
-    gdn_setup setup = {
-        .shape = {1, 1, 1}, .params = {false, &decay, &dt_bias, NULL, GDN_FP64}, .precision = 64};
+    gdn_setup setup = {.shape = {1, 1, 1},
+                       .params = {.decay = &decay, .dt_bias = &dt_bias, .alpha = GDN_FP64},
+                       .precision = 64};
     float *x = gdn_test_alloc(N, sizeof *x);
     double *out = gdn_test_alloc(6 * N, sizeof *out), *g[3] = {out, out + N, out + 2 * N},
            *alpha[3] = {out + 3 * N, out + 4 * N, out + 5 * N};
@@ -712,8 +713,9 @@ static void check_gate(const gdn_safetensors *f, const fixture *x, problem *p)
         p->decay[h] = a_log[h];
         p->dt_bias[h] = dt_bias[h];
     }
-    gdn_setup setup = {
-        .shape = p->shape, .params = {false, p->decay, p->dt_bias, NULL, GDN_FP64}, .precision = 113};
+    gdn_setup setup = {.shape = p->shape,
+                       .params = {.decay = p->decay, .dt_bias = p->dt_bias, .alpha = GDN_FP64},
+                       .precision = 113};
     gdn_block in = {.first = 1, .tokens = p->tokens, .a = p->a};
     gdn_error err = {""};
     void *self = NULL;

@@ -215,9 +215,9 @@ START_TEST(implementations)
         {"megatron-fp32-norm", GDN_CHUNKED, GDN_BF16, GDN_BF16, GDN_BF16, GDN_FP32, GDN_BF16, GDN_FP64,
          GDN_FP32, GDN_FP32, GDN_SOFTPLUS_TORCH, 0},
         {"vllm", GDN_PREFILL_DECODE, GDN_BF16, GDN_FP32, GDN_BF16, GDN_FP32, GDN_BF16, GDN_FP64, GDN_FP64,
-         GDN_FP32, GDN_SOFTPLUS_LOG_EXP, 2048},
+         GDN_FP32, GDN_SOFTPLUS_TORCH, 2048},
         {"vllm-bf16-state", GDN_PREFILL_DECODE, GDN_BF16, GDN_FP32, GDN_BF16, GDN_BF16, GDN_BF16, GDN_FP64,
-         GDN_FP64, GDN_FP32, GDN_SOFTPLUS_LOG_EXP, 2048},
+         GDN_FP64, GDN_FP32, GDN_SOFTPLUS_TORCH, 2048},
     };
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         const gdn_recipe *r = gdn_recipe_by_name(want[i].recipe);
@@ -377,7 +377,7 @@ START_TEST(text_stays)
         {"hf-load", "A_log=bf16;dt_bias=bf16;w=bf16;alpha=fp64;op=fp32;exp_a=fp32;softplus=torch;beta=bf16;"
                     "qk=fp32;state=fp32;rounding=nearest;out=bf16;in=bf16;algorithm=chunked;product=fp32;"
                     "norm_in=bf16;norm_hat=bf16;norm_out=bf16"},
-        {"vllm", "A_log=fp32;dt_bias=bf16;w=bf16;alpha=fp64;op=fp32;exp_a=fp32;softplus=log-exp;beta=fp32;"
+        {"vllm", "A_log=fp32;dt_bias=bf16;w=bf16;alpha=fp64;op=fp32;exp_a=fp32;softplus=torch;beta=fp32;"
                  "qk=bf16;state=fp32;rounding=nearest;out=bf16;in=bf16;algorithm=prefill-decode;product=bf16;"
                  "norm_in=bf16;prefill=2048"},
     };

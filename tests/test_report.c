@@ -186,6 +186,13 @@ START_TEST(sentences_follow_the_numbers)
     expect(md, "grows in proportion to position (slope 1.01 [0.96, 1.06], n = 24) and then stays at 0.210 % "
                "[0.200, 0.220] (n = 24) beyond three memory lengths");
     free(md);
+    /* the widest of the three numbers chooses the unit */
+    write_file(&r, "growth.csv",
+               "%sa_log-bf16,fp32,portable,%s,isotropic,o,storage,24,1,0.9,1.1,1.8e-6,-9.76e-5,0.0199,24\n",
+               growth_header, r.population);
+    md = report_of(&r, "report.md");
+    expect(md, "then stays at 0.0002 % [-0.0098, 1.9900] (n = 24)");
+    free(md);
     r.slope = 0.01;
     r.control = 1e-9;
     write_results(&r);

@@ -243,7 +243,7 @@ START_TEST(limits)
         double s = rounded_state(gamma, 10, "vllm-decode-bf16-state"), want = 0.42466 * 0x1p-8 * sqrt(5);
         GDN_CHECK(fabs(s / want - 1) <= x, "RS(10, %g, 8) = %.17g, not %.17g", gamma, s, want);
     }
-    digits(fixed_error(GDN_Q_STATE, GDN_KEYS_ISOTROPIC, 1, 1000), sqrt(0.5), 1e-12, "RA(1000)");
+    digits(fixed_error(GDN_Q_STATE, GDN_KEYS_ISOTROPIC, 0.1, 10000), sqrt(0.5), 1e-12, "RA(1000)");
 }
 END_TEST
 
@@ -288,6 +288,33 @@ START_TEST(scaling_and_windows)
     r.from = r.to = 50;
     double y = 0.002 * fixed_error(GDN_Q_Y, GDN_KEYS_ISOTROPIC, 0.02, 50);
     digits(gdn_predict(&r, GDN_Q_Y, GDN_STORAGE), hypot(y, 0.003), 1e-15, "y with a stored weight");
+}
+END_TEST
+
+/* What is stored of the gate is predicted for gamma up to 0.3; g, a stored weight and a needle for any. */
+START_TEST(stated_regime)
+{
+    static const gdn_quantity pooled[] = {GDN_Q_STATE, GDN_Q_O, GDN_Q_Y};
+    gdn_profile p = profile_named("a_log-bf16");
+    gdn_regime r = {.keys = GDN_KEYS_ISOTROPIC,
+                    .gamma = 12,
+                    .gamma_eff = 12,
+                    .eps = 0.004,
+                    .eps_a_log = 0.004,
+                    .norm = 0.003,
+                    .profile = &p,
+                    .from = 50,
+                    .to = 50};
+    for (int i = 0; i < 3; i++) {
+        GDN_CHECK(isnan(gdn_predict(&r, pooled[i], GDN_STORAGE)), "%s is predicted at gamma = 12",
+                  gdn_quantity_names[pooled[i]]);
+        GDN_CHECK(fixed_error(pooled[i], GDN_KEYS_LOW_RANK, 0.3, 50) > 0, "%s is not at 0.3",
+                  gdn_quantity_names[pooled[i]]);
+    }
+    digits(gdn_predict(&r, GDN_Q_G, GDN_STORAGE), 0.004, 0, "g");
+    r.eps = 0;
+    digits(gdn_predict(&r, GDN_Q_Y, GDN_STORAGE), 0.003, 1e-15, "y with a stored weight alone");
+    digits(fixed_error(GDN_Q_O, GDN_KEYS_NEEDLE, 12, 1), 1 - exp(-12), 1e-12, "a needle");
 }
 END_TEST
 
@@ -380,5 +407,5 @@ END_TEST
 
 GDN_TEST_MAIN("stats", median_of_few, median_of_equals, interval_against_simulation, interval_covers,
               interval_of_any_order, slope_of_power_laws, slope_of_too_few, check_values, limits,
-              series_meets_closed_form, scaling_and_windows, needle, fresh_roundings, effective_memory,
-              rate_error)
+              series_meets_closed_form, scaling_and_windows, stated_regime, needle, fresh_roundings,
+              effective_memory, rate_error)
