@@ -82,17 +82,24 @@ do for [p = 1:populations] { do for [k = 1:2] { do for [q = 2:profiles] { do for
         JOINED[a] = r } }
 }}}}
 
+# A kind without an error above zero has no row of panels.
+array SHOWN[2]
+do for [k = 1:2] { SHOWN[k] = HIGHEST[k] > 0 }
+rows = SHOWN[1] + SHOWN[2]
+
 # The yardstick in the storage panels: the arithmetic of bf16-io where it was measured.
 yardstick = profile('bf16-io')
 
 # ---- Layout ----
 
 columns = min(populations, 4)
-bands = (populations + columns - 1) / columns     # of two rows of panels
-LEFT = 64.0; PANEL = 205.0; LABELS = 112.0; TALL = 270.0; GAP = 98.0; HEAD = (columns > 2 ? 108.0 : \
-    128.0); FOOT = 62.0
+bands = (populations + columns - 1) / columns     # of a row of panels a kind
+longest = 0
+do for [q = 1:profiles] { longest = max(longest, strlen(PROFILE[q])) }
+LEFT = 64.0; PANEL = 205.0; LABELS = max(112.0, 6.6 * longest + 34); TALL = 270.0; GAP = 98.0
+HEAD = (columns > 3 ? 108.0 : 128.0); FOOT = 62.0
 W = max(700, 10.0 + LEFT + columns * (PANEL + LABELS) + 14.0 * (columns - 1))
-H = HEAD + bands * 2 * (TALL + GAP) + FOOT - 40
+H = HEAD + bands * rows * (TALL + GAP) + FOOT - 40
 eval begin
 eval foot
 
@@ -125,7 +132,8 @@ remark = 'Colour: median over heads and seeds, band: its 95 % bootstrap interval
     (yardstick ? 'Thick grey: arithmetic error of bf16-io, for scale. ' : '').\
     'u: unit roundoff of bf16. c u: one typical rounding to bf16 (0.17 %). 1/γ_{eff}: memory of the median head, in tokens. '.\
     '“+k”: k more profiles share the curve. '.(fewer ? '×: heads are missing there, whose truth is zero or '.\
-    'whose result is not finite. ' : '').'Arrow: beyond the axis.'
+    'whose result is not finite. ' : '').(SHOWN[1] ? '' : 'No storage error here: arithmetic alone is drawn. ').\
+    (SHOWN[2] ? '' : 'No arithmetic error here: storage alone is drawn. ').'Arrow: beyond the axis.'
 eval head
 
 # ---- Labels at the ends of curves, moved apart ----
@@ -142,9 +150,9 @@ ending(p, q, k) = (alike(p, q, k) ? sprintf(' +%d', alike(p, q, k)) : '').\
 
 set style fill transparent solid 0.15 noborder
 set multiplot
-do for [p = 1:populations] { do for [k = 1:2] {
+do for [p = 1:populations] { do for [k = (SHOWN[1] ? 1 : 2):(SHOWN[2] ? 2 : 1)] {
     i = (p - 1) % columns
-    row = ((p - 1) / columns) * 2 + k - 1
+    row = ((p - 1) / columns) * rows + (rows == 2 ? k - 1 : 0)
     set lmargin at screen left_of(i)
     set rmargin at screen left_of(i) + PANEL / W
     set tmargin at screen top_of(row)
@@ -155,7 +163,7 @@ do for [p = 1:populations] { do for [k = 1:2] {
     if (i == 0) { set ylabel 'relative L2 error' font font12 offset 1, 0 } else { unset ylabel }
     if (i == 0) { set format y '10^{%L}' } else { set format y '' }
     set label 1 POPULATION[p] at graph 0, 1.10 noenhanced font font13
-    eval 'set label 2 KIND[k].(k == 1 ? sprintf("; n = %d", COUNT[p]) : "") at graph 0, 1.04 font font11 textcolor rgb GREY'
+    eval 'set label 2 KIND[k].(k == 1 || rows == 1 ? sprintf("; n = %d", COUNT[p]) : "") at graph 0, 1.04 font font11 textcolor rgb GREY'
 
     # Collect the curves of this panel, lowest end first.
     m = 0
