@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* command_claims -- gdnprec claims: the verdict on every claim of the ledger, from the result files. */
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdbool.h>
@@ -81,6 +82,15 @@ static gdn_status ids_known(const gdn_ledger *l, const arguments *a, gdn_error *
                             "claims: %s has no claim '%.80s'; a group such as A, or %s to %s", l->yaml.path,
                             a->id[i], l->claim[0].id, l->claim[l->n - 1].id);
     }
+    return GDN_OK;
+}
+
+/* A folder that is named must be there; one of its experiments need not be. */
+static gdn_status roots_there(const arguments *a, gdn_error *err)
+{
+    for (size_t i = 0; i < a->roots; i++)
+        if (access(a->root[i], R_OK | X_OK))
+            return gdn_fail(err, GDN_BAD_INPUT, "claims: --results: %.400s: %s", a->root[i], strerror(errno));
     return GDN_OK;
 }
 
@@ -227,6 +237,8 @@ gdn_status gdn_command_claims(int argc, char **argv, gdn_error *err)
     int done;
     gdn_status status = gdn_parse(&argp, argc, argv, &a, &done, err);
     if (status || done)
+        return status;
+    if ((status = roots_there(&a, err)))
         return status;
     if (a.roots == 0)
         a.root[a.roots++] = "results";

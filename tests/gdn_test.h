@@ -95,8 +95,8 @@ static const struct gdn_tolerances {
     /* Relative L2 of each stage of a whole fp32 layer against what transformers recorded (issue 5). */
     .layer_golden = 1e-6,
     /*
-     * The same of ours against the truth: sums of D = 64 terms in 16 parts, a conv, two norms and 80 tokens of a
-     * recurrence, a few u each where they add up; measured 3e-7.
+     * The same of ours against the truth: sums of D = 64 terms in 16 parts, a conv, two norms and 80 tokens
+     * of a recurrence, a few u each where they add up; measured 3e-7.
      */
     .layer_fp32 = 1e-6,
     /* Elements of a bf16 stage off by one ulp: where fp32 sums in another order straddle a tie (issue 5). */
@@ -139,6 +139,18 @@ static inline int gdn_test_run(const char *name, const TTest *const *tests, size
         const TTest *const tests[] = {__VA_ARGS__};                                                          \
         return gdn_test_run(name, tests, sizeof tests / sizeof tests[0]);                                    \
     }
+
+/* A new directory under TMPDIR for the files of test program `name`; false, said on stderr, where none can be
+ * made. */
+static inline bool gdn_test_scratch(char *path, size_t size, const char *name)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(path, size, "%.40s/gdn_%.10s_XXXXXX", tmp ? tmp : "/tmp", name);
+    if (mkdtemp(path))
+        return true;
+    perror(path);
+    return false;
+}
 
 /* Sixty-four random bits (splitmix64); *state is the seed and moves on. */
 static inline uint64_t gdn_test_random(uint64_t *state)

@@ -179,12 +179,8 @@ static inline int remove_one(const char *path, const struct stat *st, int type, 
 /* Run tests in a scratch directory of their own. */
 static inline int gdn_task_test_run(const char *name, const TTest *const *tests, size_t n)
 {
-    const char *tmp = getenv("TMPDIR");
-    snprintf(scratch, sizeof scratch, "%.40s/gdn_%.10s_XXXXXX", tmp ? tmp : "/tmp", name);
-    if (!mkdtemp(scratch)) {
-        perror(scratch);
+    if (!gdn_test_scratch(scratch, sizeof scratch, name))
         return EXIT_FAILURE;
-    }
     int status = gdn_test_run(name, tests, n);
     nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return status;

@@ -591,12 +591,8 @@ int main(void)
     const TTest *const tests[] = {additive_game,         interactions,     axioms,      expansion,
                                   every_member,          base_is_kept,     bad_budgets, csv_of_known_errors,
                                   csv_of_ties_and_flags, csv_of_no_errors, small_run,   report_and_figures};
-    const char *tmp = getenv("TMPDIR");
-    snprintf(scratch, sizeof scratch, "%.40s/gdn_budget_XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(scratch)) {
-        perror(scratch);
+    if (!gdn_test_scratch(scratch, sizeof scratch, "budget"))
         return EXIT_FAILURE;
-    }
     int status = gdn_test_run("budget", tests, sizeof tests / sizeof tests[0]);
     nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return status;

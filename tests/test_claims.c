@@ -45,8 +45,7 @@ static void write_summary(const char *median, const char *lo, const char *hi)
 static void make(void)
 {
     char path[128];
-    snprintf(dir, sizeof dir, "/tmp/gdn_test_claims_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    ck_assert(gdn_test_scratch(dir, sizeof dir, "claims"));
     snprintf(path, sizeof path, "%s/one", dir);
     ck_assert_int_eq(mkdir(path, 0755), 0);
     snprintf(path, sizeof path, "%s/two", dir);

@@ -778,6 +778,12 @@ START_TEST(layer_of_too_many_tokens)
 }
 END_TEST
 
+START_TEST(claims_of_no_results)
+{
+    answers(WORDS("claims", "-r", "not-there", "A1"), 2, "--results: not-there: No such file or directory");
+}
+END_TEST
+
 START_TEST(bad_experiments)
 {
     char text[2048];
@@ -898,6 +904,7 @@ int main(void)
                                   foreign_store,
                                   bad_tensor_files,
                                   layer_of_too_many_tokens,
+                                  claims_of_no_results,
                                   bad_experiments,
                                   backends,
                                   full_standard_output,

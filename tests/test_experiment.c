@@ -862,12 +862,8 @@ int main(void)
                                   house_experiments,
                                   lines,
                                   nearest};
-    const char *tmp = getenv("TMPDIR");
-    snprintf(scratch, sizeof scratch, "%.40s/gdn_experiment_XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(scratch)) {
-        perror(scratch);
+    if (!gdn_test_scratch(scratch, sizeof scratch, "experiment"))
         return EXIT_FAILURE;
-    }
     int status = gdn_test_run("experiment", tests, sizeof tests / sizeof tests[0]);
     nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return status;

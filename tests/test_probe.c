@@ -52,8 +52,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 static void make_scratch(void)
 {
-    snprintf(scratch, sizeof scratch, "/tmp/gdn_test_probe_XXXXXX");
-    GDN_CHECK(mkdtemp(scratch), "cannot make %s", scratch);
+    ck_assert(gdn_test_scratch(scratch, sizeof scratch, "probe"));
 }
 
 static void remove_scratch(void)

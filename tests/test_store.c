@@ -1055,12 +1055,8 @@ int main(void)
                                   summary_csv,
                                   growth_csv,
                                   export_without_room};
-    const char *tmp = getenv("TMPDIR");
-    snprintf(scratch, sizeof scratch, "%.40s/gdn_store_XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(scratch)) {
-        perror(scratch);
+    if (!gdn_test_scratch(scratch, sizeof scratch, "store"))
         return EXIT_FAILURE;
-    }
     int status = gdn_test_run("store", tests, sizeof tests / sizeof tests[0]);
     nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return status;
