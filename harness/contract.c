@@ -2,13 +2,15 @@
 /* contract -- keys of GDN parameters and Automodel's fp32 holder; see contract.h. */
 #include "harness/contract.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #define LAYER "linear_attn."
 #define HOLDER "_fp32_params."
 
-const char *const gdn_param_names[GDN_PARAMS] = {"A_log", "dt_bias", "norm.weight"};
+const char *const gdn_param_names[GDN_PARAMS] = {"A_log", "dt_bias", "norm.weight", "conv1d.weight"};
+const char *const gdn_naming_names[GDN_NAMINGS] = {"Hugging Face", "Megatron", "FLA"};
 const char *const gdn_route_rule_names[GDN_ROUTE_RULES] = {"exact", "suffix under linear_attn",
                                                            "suffix anywhere"};
 
@@ -19,14 +21,36 @@ static const char *const architectures[] = {"Qwen3NextForCausalLM", "Qwen3_5ForC
                                             "Qwen3_5ForConditionalGeneration",
                                             "Qwen3_5MoeForConditionalGeneration"};
 
-/* What follows the last component `linear_attn` of the key, or NULL. */
-static const char *rest_of(const char *key)
+enum { SPELLINGS = 3 };
+
+/* How each naming calls the module of a layer, and the parameters in it. */
+static const struct naming {
+    const char *module;
+    const char *names[GDN_PARAMS][SPELLINGS];
+} namings[GDN_NAMINGS] = {
+    [GDN_NAMING_HF] = {LAYER, {{"A_log"}, {"dt_bias"}, {"norm.weight"}, {"conv1d.weight"}}},
+    [GDN_NAMING_MEGATRON] = {"self_attention.",
+                             {{"A_log"}, {"dt_bias"}, {"out_norm.weight"}, {"conv1d.weight"}}},
+    [GDN_NAMING_FLA] = {"attn.",
+                        {{"A_log"},
+                         {"dt_bias"},
+                         {"o_norm.weight"},
+                         {"q_conv1d.weight", "k_conv1d.weight", "v_conv1d.weight"}}},
+};
+
+/* What follows the last component `module` (with its dot) of the key, or NULL. */
+static const char *after(const char *key, const char *module)
 {
     const char *rest = NULL;
-    for (const char *at = strstr(key, LAYER); at; at = strstr(at + 1, LAYER))
+    for (const char *at = strstr(key, module); at; at = strstr(at + 1, module))
         if (at == key || at[-1] == '.')
-            rest = at + strlen(LAYER);
+            rest = at + strlen(module);
     return rest;
+}
+
+static const char *rest_of(const char *key)
+{
+    return after(key, LAYER);
 }
 
 static bool ends_in(const char *key, const char *tail)
@@ -35,17 +59,53 @@ static bool ends_in(const char *key, const char *tail)
     return n >= m && strcmp(key + n - m, tail) == 0;
 }
 
+/* N of the last component pair `layers.N.` that begins before `end`; -1: none that is an int. */
+static int layer_of(const char *key, const char *end)
+{
+    static const char layers[] = "layers.";
+    int layer = -1;
+    for (const char *at = strstr(key, layers); at && at < end; at = strstr(at + 1, layers)) {
+        const char *s = at + strlen(layers);
+        long long n = *s == '.' ? -1 : 0;
+        for (; *s >= '0' && *s <= '9' && n <= INT_MAX; s++)
+            n = 10 * n + (*s - '0');
+        if ((at == key || at[-1] == '.') && *s == '.' && n >= 0 && n <= INT_MAX)
+            layer = (int)n;
+    }
+    return layer;
+}
+
+static gdn_param param_of(const struct naming *naming, const char *name)
+{
+    for (gdn_param p = 0; p < GDN_PARAMS; p++)
+        for (int i = 0; i < SPELLINGS && naming->names[p][i]; i++)
+            if (strcmp(name, naming->names[p][i]) == 0)
+                return p;
+    return GDN_PARAMS;
+}
+
+bool gdn_key_parse(const char *key, gdn_key *out)
+{
+    for (gdn_naming i = 0; i < GDN_NAMINGS; i++) {
+        const char *rest = after(key, namings[i].module);
+        if (!rest)
+            continue;
+        bool held = strncmp(rest, HOLDER, strlen(HOLDER)) == 0;
+        gdn_param param = param_of(&namings[i], held ? rest + strlen(HOLDER) : rest);
+        if (param == GDN_PARAMS)
+            continue;
+        size_t module = (size_t)(rest - key);
+        const char *begin = rest - strlen(namings[i].module);
+        *out = (gdn_key){param, i, layer_of(key, begin), held, module};
+        return true;
+    }
+    return false;
+}
+
 gdn_param gdn_key_param(const char *key)
 {
-    const char *rest = rest_of(key);
-    if (!rest)
-        return GDN_PARAMS;
-    if (strncmp(rest, HOLDER, strlen(HOLDER)) == 0)
-        rest += strlen(HOLDER);
-    for (gdn_param p = 0; p < GDN_PARAMS; p++)
-        if (strcmp(rest, gdn_param_names[p]) == 0)
-            return p;
-    return GDN_PARAMS;
+    gdn_key k;
+    return gdn_key_parse(key, &k) && k.naming == GDN_NAMING_HF ? k.param : GDN_PARAMS;
 }
 
 bool gdn_key_routed(gdn_route_rule rule, const char *key)

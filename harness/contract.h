@@ -13,12 +13,45 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The parameters whose precision is argued about. */
-typedef enum gdn_param { GDN_PARAM_A_LOG, GDN_PARAM_DT_BIAS, GDN_PARAM_NORM_WEIGHT, GDN_PARAMS } gdn_param;
-extern const char *const gdn_param_names[GDN_PARAMS];
+/* The parameters whose precision is argued about, and the short conv. */
+typedef enum gdn_param {
+    GDN_PARAM_A_LOG,
+    GDN_PARAM_DT_BIAS,
+    GDN_PARAM_NORM_WEIGHT,
+    GDN_PARAM_CONV,
+    GDN_PARAMS
+} gdn_param;
+extern const char *const gdn_param_names[GDN_PARAMS]; /* "A_log", "dt_bias", "norm.weight", "conv1d.weight" */
 
-/* Which of them a key names, with or without the holder; GDN_PARAMS: none. The name is the whole rest of the
- * key after `linear_attn.`: foo_A_log is another parameter. */
+/* Whose names a key has. */
+typedef enum gdn_naming {
+    GDN_NAMING_HF,       /* [prefix.]layers.N.linear_attn.{A_log, dt_bias, norm.weight, conv1d.weight} */
+    GDN_NAMING_MEGATRON, /* [prefix.]layers.N.self_attention.{A_log, dt_bias, out_norm.weight, conv1d.weight}:
+                            w - 1 rests */
+    GDN_NAMING_FLA,      /* [prefix.]layers.N.attn.{A_log, dt_bias, o_norm.weight, [qkv]_conv1d.weight} */
+    GDN_NAMINGS
+} gdn_naming;
+extern const char *const gdn_naming_names[GDN_NAMINGS];
+
+/* What a key says of itself. */
+typedef struct gdn_key {
+    gdn_param param;
+    gdn_naming naming;
+    int layer; /* N of the last `layers.N.` before the module; -1: it names none */
+    bool held; /* under the holder _fp32_params. */
+    size_t
+        module; /* characters of the key up to and with the module's dot: two keys of one layer share them */
+} gdn_key;
+
+/*
+ * Does the key name a parameter of a GDN layer? The parameter's name is the whole rest of the key after the
+ * module (and the holder): foo_A_log is another parameter. `self_attention.` and `attn.` belong to ordinary
+ * attention too: a norm or conv there counts only for a module that has an A_log, which is the caller's to
+ * see.
+ */
+bool gdn_key_parse(const char *key, gdn_key *out);
+
+/* Which of them a key of Hugging Face's naming names, with or without the holder; GDN_PARAMS: none. */
 gdn_param gdn_key_param(const char *key);
 
 /* Which keys are sent to the holder. */

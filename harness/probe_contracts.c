@@ -7,15 +7,17 @@
  *     kept in fp32       stored dtype -> fp32 -> stored dtype
  *     without the flag   stored dtype -> bf16 -> stored dtype
  *
- * The folder is one as transformers saves it: config.json, and model.safetensors or shards with an index.
+ * The checkpoint is a file or folder that checkpoint.h opens, with its config.json.
  */
+#include "harness/checkpoint.h"
 #include "harness/contract.h"
 #include "harness/probe.h"
-#include "harness/safetensors.h"
+#include "harness/shown.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ARGUED GDN_PARAM_CONV /* those before it: the conv is under no contract */
 
 /* What is stored under one kind of parameter. */
 typedef struct holding {
@@ -23,23 +25,6 @@ typedef struct holding {
     int64_t values, on_bf16_grid;
     int64_t same_kept, same_through_bf16; /* values that survive the round trip */
 } holding;
-
-typedef struct checkpoint {
-    char folder[4096];
-    const char *name; /* of the folder, without its parents */
-    holding of[GDN_PARAMS];
-} checkpoint;
-
-static gdn_status load_json(const char *path, json_t **out, gdn_error *err)
-{
-    json_error_t why;
-    *out = json_load_file(path, 0, &why);
-    if (*out)
-        return GDN_OK;
-    if (why.line <= 0)
-        return gdn_fail(err, GDN_BAD_INPUT, "%s: cannot read it: %s", path, why.text);
-    return gdn_fail(err, GDN_BAD_INPUT, "%s:%d: is not JSON: %s", path, why.line, why.text);
-}
 
 /* x as a tensor of this dtype holds it. */
 static float in_dtype(gdn_dtype dtype, float x)
@@ -71,108 +56,58 @@ static gdn_status take_tensor(holding *h, const gdn_tensor *t, gdn_error *err)
     return status;
 }
 
-static gdn_status take_file(checkpoint *c, const char *name, gdn_error *err)
-{
-    char path[8200];
-    gdn_safetensors *f = NULL;
-    snprintf(path, sizeof path, "%s/%s", c->folder, name);
-    gdn_status status = gdn_safetensors_open(path, &f, err);
-    for (size_t i = 0; !status && i < gdn_safetensors_count(f); i++) {
-        const gdn_tensor *t = gdn_safetensors_at(f, i);
-        gdn_param p = gdn_key_param(t->name);
-        if (p < GDN_PARAMS)
-            status = take_tensor(&c->of[p], t, err);
-    }
-    gdn_safetensors_close(f);
-    return status;
-}
-
-/* Every shard that the index names, once. */
-static gdn_status take_shards(checkpoint *c, const char *path, const json_t *index, gdn_error *err)
-{
-    json_t *map = json_object_get(index, "weight_map"), *seen = json_object(), *shard;
-    const char *tensor;
-    gdn_status status = GDN_OK;
-    if (!json_is_object(map))
-        status = gdn_fail(err, GDN_BAD_INPUT, "%s: weight_map is missing or is no object", path);
-    json_object_foreach(map, tensor, shard)
-    {
-        const char *name = json_string_value(shard);
-        if (!name || strchr(name, '/'))
-            status = gdn_fail(err, GDN_BAD_INPUT, "%s: weight_map: '%.200s' names no file of the folder",
-                              path, tensor);
-        else if (!json_object_get(seen, name)) {
-            json_object_set_new(seen, name, json_true());
-            status = take_file(c, name, err);
-        }
-        if (status)
-            break;
-    }
-    json_decref(seen);
-    return status;
-}
-
-static gdn_status take_weights(checkpoint *c, gdn_error *err)
-{
-    char path[4200];
-    json_t *index = NULL;
-    snprintf(path, sizeof path, "%s/model.safetensors.index.json", c->folder);
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return take_file(c, "model.safetensors", err);
-    fclose(f);
-    gdn_status status = load_json(path, &index, err);
-    if (!status)
-        status = take_shards(c, path, index, err);
-    json_decref(index);
-    return status;
-}
-
-static gdn_status put_architecture(const gdn_probe_sink *to, const checkpoint *c, gdn_error *err)
-{
-    char path[4200];
-    json_t *config = NULL;
-    snprintf(path, sizeof path, "%s/config.json", c->folder);
-    gdn_status status = load_json(path, &config, err);
-    if (status)
-        return status;
-    const char *name = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
-    if (!name)
-        status = gdn_fail(err, GDN_BAD_INPUT, "%s: architectures names none", path);
-    else
-        gdn_probe_put(to, "under_contract", gdn_contract_covers(name), "1", "%s; %s", c->name, name);
-    json_decref(config);
-    return status;
-}
-
 static double share(int64_t part, int64_t whole)
 {
     return whole ? (double)part / (double)whole : NAN;
 }
 
+/* The last component of a path, without slashes at its end. */
+static void name_of(const char *path, char *out, size_t size)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    size_t from = n;
+    while (from > 0 && path[from - 1] != '/')
+        from--;
+    gdn_shown_bytes(path + from, n - from, out, size);
+}
+
 gdn_status gdn_probe_contracts(const gdn_probe_sink *to, const char *file, gdn_error *err)
 {
-    checkpoint c = {0};
-    snprintf(c.folder, sizeof c.folder, "%s", file);
-    for (size_t n = strlen(c.folder); n > 1 && c.folder[n - 1] == '/'; n--)
-        c.folder[n - 1] = 0;
-    c.name = strrchr(c.folder, '/') ? strrchr(c.folder, '/') + 1 : c.folder;
-    gdn_status status = put_architecture(to, &c, err);
-    if (!status)
-        status = take_weights(&c, err);
-    for (gdn_param p = 0; p < GDN_PARAMS && !status; p++) {
-        const holding *h = &c.of[p];
+    holding of[GDN_PARAMS] = {0};
+    char folder[256], path[256], architecture[GDN_SHOWN];
+    gdn_checkpoint *c;
+    gdn_status status = gdn_checkpoint_open(file, &c, err);
+    if (status)
+        return status;
+    name_of(file, folder, sizeof folder);
+    if (!c->architecture)
+        status = gdn_fail(err, GDN_BAD_INPUT, "%s: %s", gdn_shown_path(file, path, sizeof path),
+                          c->config ? "config.json: architectures names none"
+                                    : "there is no config.json beside the weights");
+    else
+        gdn_probe_put(to, "under_contract", gdn_contract_covers(c->architecture), "1", "%s; %s", folder,
+                      gdn_shown(c->architecture, architecture, sizeof architecture));
+    for (size_t i = 0; i < c->tensors && !status; i++) {
+        gdn_param p = gdn_key_param(c->tensor[i].tensor->name);
+        if (p < ARGUED)
+            status = take_tensor(&of[p], c->tensor[i].tensor, err);
+    }
+    gdn_checkpoint_close(c);
+    for (gdn_param p = 0; p < ARGUED && !status; p++) {
+        const holding *h = &of[p];
         const char *name = gdn_param_names[p];
-        gdn_probe_put(to, "tensors", (double)h->tensors, "tensors", "%s; %s", c.name, name);
-        gdn_probe_put(to, "tensors_fp32", (double)h->fp32, "tensors", "%s; %s", c.name, name);
-        gdn_probe_put(to, "tensors_bf16", (double)h->bf16, "tensors", "%s; %s", c.name, name);
-        gdn_probe_put(to, "tensors_other", (double)h->other, "tensors", "%s; %s", c.name, name);
-        gdn_probe_put(to, "values", (double)h->values, "values", "%s; %s", c.name, name);
-        gdn_probe_put(to, "bf16_value_share", share(h->on_bf16_grid, h->values), "1", "%s; %s", c.name, name);
+        gdn_probe_put(to, "tensors", (double)h->tensors, "tensors", "%s; %s", folder, name);
+        gdn_probe_put(to, "tensors_fp32", (double)h->fp32, "tensors", "%s; %s", folder, name);
+        gdn_probe_put(to, "tensors_bf16", (double)h->bf16, "tensors", "%s; %s", folder, name);
+        gdn_probe_put(to, "tensors_other", (double)h->other, "tensors", "%s; %s", folder, name);
+        gdn_probe_put(to, "values", (double)h->values, "values", "%s; %s", folder, name);
+        gdn_probe_put(to, "bf16_value_share", share(h->on_bf16_grid, h->values), "1", "%s; %s", folder, name);
         gdn_probe_put(to, "identical_share", share(h->same_kept, h->values), "1", "%s; %s; kept in fp32",
-                      c.name, name);
+                      folder, name);
         gdn_probe_put(to, "identical_share", share(h->same_through_bf16, h->values), "1",
-                      "%s; %s; without the flag", c.name, name);
+                      "%s; %s; without the flag", folder, name);
     }
     return status;
 }

@@ -5,18 +5,21 @@
  * A file is
  *
  *     8 bytes     n, little endian: the length of the header
- *     n bytes     JSON, from '{' on, padded with blanks: {"name": {"dtype", "shape", "data_offsets"}, ...},
- * and optionally "__metadata__", strings by name the rest    the tensors, row-major and little endian;
- * data_offsets = [begin, end) count from here
+ *     n bytes     JSON, from '{' on, padded with blanks: {"name": {"dtype", "shape", "data_offsets"}, ...}
+ *     the rest    the tensors, row-major and little endian; data_offsets = [begin, end) count from here
  *
- * and the tensors cover the rest without gap or overlap. (https://github.com/huggingface/safetensors,
+ * where the JSON may also hold "__metadata__", strings by name, and the tensors cover the rest without gap or
+ * overlap. (https://github.com/huggingface/safetensors,
  * "Format"; what its Rust reader refuses is refused here too, and besides: fields of an entry other than the
- * three, and more than GDN_MAX_RANK dimensions.) All of it is checked on opening; afterwards no tensor can
- * point outside the file.
+ * three, more than GDN_MAX_RANK dimensions, and more than 100,000 strings of metadata.) All of it is checked
+ * on opening; afterwards no tensor can point outside the file. What is wrong is named with its byte offset in
+ * the file. Memory taken is a few times the header's, whatever stands in it.
  */
 #ifndef GDN_HARNESS_SAFETENSORS_H
 #define GDN_HARNESS_SAFETENSORS_H
 
+#include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -72,6 +75,11 @@ typedef struct gdn_safetensors gdn_safetensors;
  */
 gdn_status gdn_safetensors_open(const char *path, gdn_safetensors **out, gdn_error *err);
 
+/* The same of a file that is in memory, bytes: [n], which must outlive it; `name` stands for the path in
+ * sentences. */
+gdn_status gdn_safetensors_open_memory(const void *bytes, size_t n, const char *name, gdn_safetensors **out,
+                                       gdn_error *err);
+
 void gdn_safetensors_close(gdn_safetensors *f); /* NULL is fine */
 
 /* The tensors, in the order of their data in the file (empty ones at the same place: by name). 0 <= i <
@@ -85,6 +93,12 @@ const gdn_tensor *gdn_safetensors_find(const gdn_safetensors *f, const char *nam
 /* The string stored under `key` in __metadata__, or NULL. It lives as long as the file is open. */
 const char *gdn_safetensors_metadata(const gdn_safetensors *f, const char *key);
 
+/* All of __metadata__, an object of strings; NULL where the header has none. */
+const json_t *gdn_safetensors_metadata_object(const gdn_safetensors *f);
+
+/* The dtype called `name`, which is as in the format: "BF16"; false: none is. */
+bool gdn_dtype_named(const char *name, gdn_dtype *out);
+
 /* "BF16" and so on; and the bits an element takes (4 and 6 are packed). */
 const char *gdn_dtype_name(gdn_dtype dtype);
 unsigned gdn_dtype_bits(gdn_dtype dtype);
@@ -93,9 +107,11 @@ unsigned gdn_dtype_bits(gdn_dtype dtype);
 int64_t gdn_tensor_elements(const gdn_tensor *t);
 
 /*
- * The elements as floats, exactly; NaN stays NaN. out: [gdn_tensor_elements(t)].
- * GDN_BAD_INPUT for any dtype but F32, F16, BF16, F8_E4M3 and F8_E5M2.
+ * The elements as floats or doubles, exactly; NaN stays NaN. out: [gdn_tensor_elements(t)].
+ * GDN_BAD_INPUT for any dtype but F64, F32, F16, BF16, F8_E4M3 and F8_E5M2, and, as floats, for fp64 elements
+ * that fp32 does not hold.
  */
 gdn_status gdn_tensor_floats(const gdn_tensor *t, float *out, gdn_error *err);
+gdn_status gdn_tensor_doubles(const gdn_tensor *t, double *out, gdn_error *err);
 
 #endif

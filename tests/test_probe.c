@@ -386,22 +386,23 @@ END_TEST
 START_TEST(contracts)
 {
     /* dtypes as the headers of the files have them; fp32 values with real low bits only in `mixed` */
+    enum { ARGUED = GDN_PARAM_CONV };
     static const struct {
         const char *folder, *architecture;
-        int fp32[GDN_PARAMS];
-        double coarse[GDN_PARAMS]; /* share of bf16 values */
+        int fp32[ARGUED];
+        double coarse[ARGUED]; /* share of bf16 values */
     } want[] = {
         {"hf_checkpoint_bf16", "Qwen3_5ForCausalLM", {0, 0, 0}, {1, 1, 1}},
         {"hf_checkpoint_mixed", "Qwen3_5ForCausalLM", {3, 0, 3}, {0, 1, 0}},
         {"hf_checkpoint_upcast", "Qwen3_5ForCausalLM", {3, 3, 3}, {1, 1, 1}},
         {"hf_checkpoint_qwen3_next", "Qwen3NextForCausalLM", {0, 0, 0}, {1, 1, 1}},
     };
-    static const int values[GDN_PARAMS] = {12, 12, 48};
+    static const int values[ARGUED] = {12, 12, 48};
     for (int i = 0; i < COUNT(want); i++) {
         const char *folder = want[i].folder;
         GDN_CHECK(measure("contracts", golden(folder)) == GDN_OK, "%s", err.text);
         GDN_CHECK(number_of("under_contract", "%s; %s", folder, want[i].architecture) == 1, "%s", folder);
-        for (int p = 0; p < GDN_PARAMS; p++) {
+        for (int p = 0; p < ARGUED; p++) {
             const char *name = gdn_param_names[p];
             GDN_CHECK(number_of("tensors_fp32", "%s; %s", folder, name) == want[i].fp32[p] &&
                           number_of("tensors_bf16", "%s; %s", folder, name) == 3 - want[i].fp32[p],
@@ -435,20 +436,21 @@ START_TEST(bad_folders)
     make_scratch();
     char folder[80];
     snprintf(folder, sizeof folder, "%s", scratch);
-    refused("/nowhere/at/all", "/nowhere/at/all/config.json: cannot read it");
-    refused(folder, "config.json: cannot read it");
+    refused("/nowhere/at/all", "/nowhere/at/all: cannot be opened: No such file");
+    refused(folder, "found no model.safetensors.index.json");
     write_text("config.json", "{\n \"architectures\": [\n");
     refused(folder, "config.json:3: is not JSON");
     write_text("config.json", "{\"architectures\": []}");
+    refused(folder, "no model.safetensors");
+    write_text("model.safetensors.index.json", "{\"weight_map\": {}}");
     refused(folder, "config.json: architectures names none");
     write_text("config.json", "{\"architectures\": [\"Qwen3_5ForCausalLM\"]}");
-    refused(folder, "model.safetensors");
     write_text("model.safetensors.index.json", "{\"metadata\": {}}");
     refused(folder, "weight_map is missing");
     write_text("model.safetensors.index.json", "{\"weight_map\": {\"a\": \"../other.safetensors\"}}");
-    refused(folder, "'a' names no file of the folder");
+    refused(folder, "\"a\": found \"../other.safetensors\", allowed is the name of a file of the same folder");
     write_text("model.safetensors.index.json", "{\"weight_map\": {\"a\": 3}}");
-    refused(folder, "'a' names no file of the folder");
+    refused(folder, "\"a\": allowed is the name of a file");
     write_text("model.safetensors.index.json", "{\"weight_map\": {\"a\": \"not-there.safetensors\"}}");
     refused(folder, "not-there.safetensors");
     remove_scratch();
@@ -478,7 +480,7 @@ START_TEST(bad_experiments)
     GDN_CHECK(strstr(err.text, "p.yaml:4: probes/0: 'init' reads no file"), "%s", err.text);
     gdn_experiment *e = load("  - name: memory\n  - name: contracts\n    file: gone\n", GDN_OK);
     GDN_CHECK(gdn_probes_run(e, scratch, &err) == GDN_BAD_INPUT, "a missing folder was taken");
-    GDN_CHECK(strstr(err.text, "/gone/config.json"), "%s", err.text);
+    GDN_CHECK(strstr(err.text, "/gone: cannot be opened"), "%s", err.text);
     GDN_CHECK(access(path_of("probes.csv"), F_OK) != 0 && access(path_of("probes.csv.new"), F_OK) != 0,
               "half a file was left");
     gdn_experiment_free(e);

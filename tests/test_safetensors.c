@@ -26,6 +26,7 @@
 #endif
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
+#define ENTRY(dtype, shape, offsets) "{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}"
 
 /* ---- Files to test with ---- */
 
@@ -357,7 +358,7 @@ static const struct {
     {"U8", 8, false},      {"I8", 8, false},          {"F8_E5M2", 8, true},      {"F8_E4M3", 8, true},
     {"F8_E8M0", 8, false}, {"F8_E4M3FNUZ", 8, false}, {"F8_E5M2FNUZ", 8, false}, {"I16", 16, false},
     {"U16", 16, false},    {"F16", 16, true},         {"BF16", 16, true},        {"I32", 32, false},
-    {"U32", 32, false},    {"F32", 32, true},         {"C64", 64, false},        {"F64", 64, false},
+    {"U32", 32, false},    {"F32", 32, true},         {"C64", 64, false},        {"F64", 64, true},
     {"I64", 64, false},    {"U64", 64, false},
 };
 
@@ -367,33 +368,77 @@ START_TEST(every_dtype_is_known)
     unsigned bits = all_dtypes[_i].bits;
     snprintf(header, sizeof header, "{\"x\":{\"dtype\":\"%s\",\"shape\":[2,4],\"data_offsets\":[0,%u]}}",
              all_dtypes[_i].name, bits);
-    write_file(header, NULL, bits);
+    static const unsigned char zeros[64];
+    write_file(header, zeros, bits);
     gdn_safetensors *f = opened(made);
     const gdn_tensor *t = gdn_safetensors_at(f, 0);
+    gdn_dtype named = GDN_DTYPES;
+    ck_assert(gdn_dtype_named(all_dtypes[_i].name, &named) && named == t->dtype);
     ck_assert_str_eq(gdn_dtype_name(t->dtype), all_dtypes[_i].name);
     ck_assert_uint_eq(gdn_dtype_bits(t->dtype), bits);
     ck_assert_int_eq(gdn_tensor_elements(t), 8);
     ck_assert_uint_eq(t->bytes, bits);
     float x[8];
+    double y[8];
     gdn_status status = gdn_tensor_floats(t, x, &err);
+    ck_assert_int_eq(gdn_tensor_doubles(t, y, &err), status);
     ck_assert_int_eq(status, all_dtypes[_i].floats ? GDN_OK : GDN_BAD_INPUT);
     if (status != GDN_OK) {
         check_sentence("tensor \"x\", dtype: found ");
         ck_assert_ptr_nonnull(strstr(err.text, all_dtypes[_i].name));
-        ck_assert_ptr_nonnull(strstr(err.text, "allowed are F32, F16, BF16, F8_E4M3 and F8_E5M2"));
+        ck_assert_ptr_nonnull(strstr(err.text, "allowed are F64, F32, F16, BF16, F8_E4M3 and F8_E5M2"));
     }
     gdn_safetensors_close(f);
 }
 END_TEST
 
-START_TEST(fp64_does_not_fit)
+/* Doubles of every dtype are its floats, over more than one block; fp64 keeps every bit. */
+START_TEST(doubles_are_exact)
 {
-    write_file("{\"a\":{\"dtype\":\"F64\",\"shape\":[],\"data_offsets\":[0,8]}}", NULL, 8);
+    static unsigned char data[1000 * 2];
+    static float x[1000];
+    static double y[1000];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (unsigned char)(i % 2 ? 0x3c + i % 7 : i * 31 / 2); /* no NaN */
+    write_file("{\"x\":{\"dtype\":\"BF16\",\"shape\":[1000],\"data_offsets\":[0,2000]}}", data, sizeof data);
     gdn_safetensors *f = opened(made);
-    float x;
-    ck_assert_int_eq(gdn_tensor_floats(gdn_safetensors_at(f, 0), &x, &err), GDN_BAD_INPUT);
-    ck_assert_ptr_nonnull(strstr(err.text, "fp64 tensors do not fit in fp32 exactly"));
+    ck_assert_int_eq(gdn_tensor_floats(gdn_safetensors_at(f, 0), x, &err), GDN_OK);
+    ck_assert_int_eq(gdn_tensor_doubles(gdn_safetensors_at(f, 0), y, &err), GDN_OK);
+    for (int i = 0; i < 1000; i++)
+        ck_assert_msg((double)x[i] == y[i], "element %d: %a, not %a", i, y[i], (double)x[i]);
     gdn_safetensors_close(f);
+}
+END_TEST
+
+START_TEST(fp64_is_taken_where_it_fits)
+{
+    static const double numbers[] = {0.5, -0.0, 0x1.fffffep+127, 0x1p-149, INFINITY, 1.0 / 3};
+    unsigned char data[sizeof numbers];
+    double y[COUNT(numbers)];
+    float x[COUNT(numbers)];
+    for (size_t i = 0; i < sizeof data; i++) {
+        uint64_t bits;
+        memcpy(&bits, &numbers[i / 8], sizeof bits);
+        data[i] = (unsigned char)(bits >> 8 * (i % 8));
+    }
+    for (int64_t n = 5; n <= 6; n++) {
+        char header[128];
+        snprintf(header, sizeof header,
+                 "{\"a\\n\":{\"dtype\":\"F64\",\"shape\":[%" PRId64 "],\"data_offsets\":[0,%" PRId64 "]}}", n,
+                 8 * n);
+        write_file(header, data, (size_t)(8 * n));
+        gdn_safetensors *f = opened(made);
+        const gdn_tensor *t = gdn_safetensors_at(f, 0);
+        ck_assert_int_eq(gdn_tensor_doubles(t, y, &err), GDN_OK);
+        ck_assert(memcmp(y, numbers, (size_t)(8 * n)) == 0);
+        ck_assert_int_eq(gdn_tensor_floats(t, x, &err), n == 5 ? GDN_OK : GDN_BAD_INPUT);
+        for (int i = 0; i < 5; i++)
+            ck_assert((double)x[i] == numbers[i] && !signbit(x[i]) == !signbit(numbers[i]));
+        if (n == 6)
+            ck_assert_str_eq(
+                err.text, "tensor \"a\\x0a\", element 5: found 0.33333333333333331, which is no fp32 number");
+        gdn_safetensors_close(f);
+    }
 }
 END_TEST
 
@@ -446,6 +491,20 @@ START_TEST(a_file_may_hold_nothing)
     ck_assert_str_eq(gdn_safetensors_metadata(f, ""), "");
     gdn_safetensors_close(f);
     gdn_safetensors_close(NULL);
+}
+END_TEST
+
+START_TEST(escapes_are_decoded)
+{
+    write_file(
+        "{\"__metadata__\":{\"k\\\"\\\\\":\"\\ud83d\\ude00\\n\xc3\xa9\"},\"}\\\"{\\u0061\\/\\\\\":" ENTRY(
+            "\"\\u00558\"", "[1]", "[0,1]") "}",
+        NULL, 1);
+    gdn_safetensors *f = opened(made);
+    ck_assert_str_eq(gdn_safetensors_metadata(f, "k\"\\"), "\xf0\x9f\x98\x80\n\xc3\xa9");
+    ck_assert_str_eq(gdn_safetensors_at(f, 0)->name, "}\"{a/\\");
+    ck_assert_int_eq(gdn_safetensors_at(f, 0)->dtype, GDN_DTYPE_U8);
+    gdn_safetensors_close(f);
 }
 END_TEST
 
@@ -550,8 +609,8 @@ START_TEST(long_path_leaves_room_for_the_sentence)
     write_file("{\"x\":{\"dtype\":\"Q8\",\"shape\":[],\"data_offsets\":[0,1]}}", NULL, 1);
     ck_assert_int_eq(gdn_safetensors_open(path, &(gdn_safetensors *){NULL}, &err), GDN_BAD_INPUT);
     check_sentence("...");
-    ck_assert_ptr_nonnull(
-        strstr(err.text, "/made.safetensors: tensor \"x\", dtype: found \"Q8\", allowed are BOOL"));
+    ck_assert_ptr_nonnull(strstr(
+        err.text, "/made.safetensors: byte offset 22: tensor \"x\", dtype: found \"Q8\", allowed are BOOL"));
     ck_assert_ptr_nonnull(strstr(err.text, "U64"));
 }
 END_TEST
@@ -563,9 +622,9 @@ static const struct {
     size_t n;
     const char *says[4];
 } frames[] = {
-    {RAW(""), {"not a safetensors file", "it is empty"}},
-    {RAW("{}"), {"not a safetensors file", "fewer than the 10 bytes"}},
-    {RAW("\2\0\0\0\0\0\0\0{"), {"not a safetensors file", "fewer than the 10 bytes"}},
+    {RAW(""), {"not a safetensors file", "byte offset 0", "it is empty"}},
+    {RAW("{}"), {"not a safetensors file", "byte offset 0", "fewer than the 10 bytes"}},
+    {RAW("\2\0\0\0\0\0\0\0{"), {"not a safetensors file", "byte offset 0", "fewer than the 10 bytes"}},
     {RAW("Dear reader,\nthis is a letter."),
      {"not a safetensors file", "byte offset 0", "\"Dear reader,\\x0a", "text"}},
     {RAW("\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\3\0\76\0"),
@@ -594,6 +653,7 @@ START_TEST(bad_frame_is_refused)
 {
     write_bytes(frames[_i].bytes, frames[_i].n);
     check_refused(made, frames[_i].says, COUNT(frames[_i].says));
+    ck_assert_ptr_nonnull(strstr(err.text, "byte offset "));
 }
 END_TEST
 
@@ -611,129 +671,198 @@ END_TEST
 
 /* ---- Bad files: the header ---- */
 
-#define ENTRY(dtype, shape, offsets) "{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}"
 #define A(dtype, shape, offsets) "{\"a\":" ENTRY(dtype, shape, offsets) "}"
 #define AB(a_offsets, b_offsets)                                                                             \
     "{\"a\":" ENTRY("\"U8\"", "[4]", a_offsets) ",\"b\":" ENTRY("\"U8\"", "[4]", b_offsets) "}"
 
+/* A ~ stands before the byte whose offset in the file the sentence must name. */
 static const struct {
     const char *header;
     size_t data; /* bytes */
     const char *says[4];
 } headers[] = {
-    /* JSON: byte offsets count from the start of the file */
-    {"{\"a\":", 0, {"byte offset 12", "JSON", "end of file"}},
-    {"{\"a\":!}", 0, {"byte offset 13", "JSON", "invalid token near '!'"}},
-    {"{\"a\xff\":1}", 0, {"byte offset 11", "JSON", "unable to decode byte 0xff"}},
-    {"{\"a\\u0000\":1}", 0, {"byte offset", "JSON", "NUL"}},
-    {"{} x", 0, {"byte offset 11", "JSON", "end of file expected near 'x'"}},
-    {"{}{}", 0, {"byte offset 10", "JSON", "end of file expected"}},
-    {A("\"U8\"", "[9223372036854775808]", "[0,4]"), 4, {"byte offset", "JSON", "too big integer"}},
-    {"{\"a\":1,\"a\":1}", 0, {"byte offset 17", "unique keys", "duplicate object key near '\"a\"'"}},
-    {A("\"U8\",\"dtype\":\"U8\"", "[4]", "[0,4]"), 4, {"byte offset", "unique keys", "dtype"}},
-    {"{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}}", 0, {"byte offset", "unique keys", "k"}},
+    /* JSON */
+    {"{ ~", 0, {"JSON", "found the end, allowed is a name in quotes or }"}},
+    {"{~1:2}", 0, {"JSON", "found 1, allowed is a string in quotes"}},
+    {"{~'a':2}", 0, {"JSON", "found ', allowed is a string in quotes"}},
+    {"{\"a~", 0, {"JSON", "found the end, allowed is \" behind a string"}},
+    {"{\"a\\~", 0, {"JSON", "found the end, allowed is \" behind a string"}},
+    {"{\"a\" ~}", 0, {"JSON", "found }, allowed is :"}},
+    {"{\"a\":~", 0, {"tensor \"a\": found the end", "allowed is an object"}},
+    {"{\"a\": ~!}", 0, {"tensor \"a\": found !, allowed is an object"}},
+    {"{\"a~\xff\":1}", 0, {"JSON", "unable to decode byte 0xff"}},
+    {"{\"a\\u0000~\":1}", 0, {"JSON", "NUL"}},
+    {"{\"a~\n\":1}", 0, {"JSON", "unexpected newline"}},
+    {"{\"\\~q\":1}", 0, {"JSON", "invalid escape"}},
+    {"{} \t\r\n~x", 0, {"JSON", "found x, allowed is the end"}},
+    {"{}~{}", 0, {"JSON", "found an object, allowed is the end"}},
+    {"{}~\xc2\xa0", 0, {"JSON", "found \\xc2, allowed is the end"}},
+    {"{\"__metadata__\":{}~", 0, {"JSON", "found the end, allowed is , or }"}},
+    {"{\"__metadata__\":{} ~\"a\":1}", 0, {"JSON", "found \"a\", allowed is , or }"}},
+    {"{\"__metadata__\":{},~}", 0, {"JSON", "found }, allowed is a name in quotes"}},
+    {"{\"__metadata__\":{},~", 0, {"JSON", "found the end, allowed is a name in quotes"}},
+    /* unique keys */
+    {"{\"a\":" ENTRY("\"U8\"", "[0]", "[0,0]") ",~\"a\":" ENTRY("\"U8\"", "[0]", "[0,0]") "}",
+     0,
+     {"tensor \"a\": found this key twice, first at byte offset 9", "unique keys"}},
+    {"{\"\\u0061\":" ENTRY("\"U8\"", "[0]", "[0,0]") ",~\"a\":" ENTRY("\"U8\"", "[0]", "[0,0]") "}",
+     0,
+     {"tensor \"a\": found this key twice, first at byte offset 9", "unique keys"}},
+    {A("\"U8\",~\"dtype\":\"U8\"", "[4]", "[0,4]"),
+     4,
+     {"tensor \"a\", dtype: found this field twice", "unique keys"}},
+    {"{\"__metadata__\":{\"k\":\"1\", ~\"k\":\"2\"}}",
+     0,
+     {"__metadata__, \"k\": found this key twice", "unique keys"}},
+    {"{\"__metadata__\":{},~\"__metadata__\":{}}", 0, {"__metadata__: found this key twice", "unique keys"}},
     /* __metadata__ */
-    {"{\"__metadata__\":[]}", 0, {"__metadata__: found an array of 0", "allowed is an object of strings"}},
-    {"{\"__metadata__\":null}", 0, {"__metadata__: found null", "allowed is an object of strings"}},
-    {"{\"__metadata__\":{\"format\":\"pt\",\"n\":7}}",
+    {"{\"__metadata__\":~[]}", 0, {"__metadata__: found an array", "allowed is an object of strings"}},
+    {"{\"__metadata__\":~null}", 0, {"__metadata__: found null", "allowed is an object of strings"}},
+    {"{\"__metadata__\":{\"format\":\"pt\",\"n\":~7}}",
      0,
      {"__metadata__, \"n\": found 7", "allowed is a string"}},
-    {"{\"__metadata__\":{\"n\":{}}}", 0, {"__metadata__, \"n\": found an object", "allowed is a string"}},
+    {"{\"__metadata__\":{\"n\":~{}}}", 0, {"__metadata__, \"n\": found an object", "allowed is a string"}},
+    {"{\"__metadata__\":{\"n\":\"~\x1f\"}}", 0, {"JSON", "control character"}},
     /* entries */
-    {"{\"a\":[1,2]}",
+    {"{\"a\":~[1,2]}",
      0,
-     {"tensor \"a\": found an array of 2", "allowed is an object of dtype, shape and data_offsets"}},
-    {"{\"a\":true}", 0, {"tensor \"a\": found true", "allowed is an object"}},
-    {"{\"a\":{}}", 0, {"tensor \"a\", dtype: found no such field", "dtype, shape and data_offsets"}},
-    {"{\"a\":{\"shape\":[4],\"data_offsets\":[0,4]}}", 4, {"tensor \"a\", dtype: found no such field"}},
-    {"{\"a\":{\"dtype\":\"U8\",\"data_offsets\":[0,4]}}", 4, {"tensor \"a\", shape: found no such field"}},
-    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4]}}", 4, {"tensor \"a\", data_offsets: found no such field"}},
-    {A("\"U8\"", "[4]", "[0,4],\"strides\":[1]"),
+     {"tensor \"a\": found an array", "allowed is an object of dtype, shape and data_offsets"}},
+    {"{\"a\":~true}", 0, {"tensor \"a\": found true", "allowed is an object"}},
+    {"{\"a\":~{}}", 0, {"tensor \"a\", dtype: found no such field", "dtype, shape and data_offsets"}},
+    {"{\"a\":~{\"shape\":[4],\"data_offsets\":[0,4]}}", 4, {"tensor \"a\", dtype: found no such field"}},
+    {"{\"a\":~{\"dtype\":\"U8\",\"data_offsets\":[0,4]}}", 4, {"tensor \"a\", shape: found no such field"}},
+    {"{\"a\":~{\"dtype\":\"U8\",\"shape\":[4]}}", 4, {"tensor \"a\", data_offsets: found no such field"}},
+    {A("\"U8\"", "[4]", "[0,4],~\"strides\":[1]"),
      4,
      {"tensor \"a\", \"strides\": found an unknown field", "allowed is"}},
-    {"{\"a\\u001b[2J\\n\":1}", 0, {"tensor \"a\\x1b[2J\\x0a\": found 1"}},
+    {"{\"a\\u001b[2J\\n\":~1}", 0, {"tensor \"a\\x1b[2J\\x0a\": found 1"}},
     /* dtype */
-    {A("3", "[4]", "[0,4]"), 4, {"tensor \"a\", dtype: found 3, allowed are BOOL F4", "BF16", "U64"}},
-    {A("\"F31\"", "[1]", "[0,4]"),
+    {A("~3", "[4]", "[0,4]"), 4, {"tensor \"a\", dtype: found 3, allowed are BOOL F4", "BF16", "U64"}},
+    {A("~\"F31\"", "[1]", "[0,4]"),
      4,
      {"tensor \"a\", dtype: found \"F31\", allowed are BOOL F4", "BF16", "U64"}},
-    {A("\"f32\"", "[1]", "[0,4]"), 4, {"tensor \"a\", dtype: found \"f32\", allowed are"}},
-    {A("\"\"", "[1]", "[0,4]"), 4, {"tensor \"a\", dtype: found \"\", allowed are"}},
+    {A("~\"f32\"", "[1]", "[0,4]"), 4, {"tensor \"a\", dtype: found \"f32\", allowed are"}},
+    {A("~\"\"", "[1]", "[0,4]"), 4, {"tensor \"a\", dtype: found \"\", allowed are"}},
     /* shape */
-    {A("\"U8\"", "4", "[0,4]"),
+    {A("\"U8\"", "~4", "[0,4]"),
      4,
      {"tensor \"a\", shape: found 4, allowed is an array of at most 8 integers"}},
-    {A("\"U8\"", "[1,1,1,1,1,1,1,1,4]", "[0,4]"),
+    {A("\"U8\"", "[1,1,1,1,1,1,1,1,~4]", "[0,4]"), 4, {"tensor \"a\", shape: found a number 9", "at most 8"}},
+    {A("\"U8\"", "[2,~-2]", "[0,4]"), 4, {"tensor \"a\", shape: found -2 as number 2", "integers from 0 to"}},
+    {A("\"U8\"", "[~4.0]", "[0,4]"), 4, {"tensor \"a\", shape: found 4.0 as number 1", "integers from 0 to"}},
+    {A("\"U8\"", "[~4e0]", "[0,4]"), 4, {"tensor \"a\", shape: found 4e0 as number 1", "integers from 0 to"}},
+    {A("\"U8\"", "[~04]", "[0,4]"), 4, {"tensor \"a\", shape: found 04 as number 1", "integers from 0 to"}},
+    {A("\"U8\"", "[~-0]", "[0,0]"), 0, {"tensor \"a\", shape: found -0 as number 1", "integers from 0 to"}},
+    {A("\"U8\"", "[~\"4\"]", "[0,4]"),
      4,
-     {"tensor \"a\", shape: found an array of 9", "at most 8"}},
-    {A("\"U8\"", "[2,-2]", "[0,4]"),
+     {"tensor \"a\", shape: found \"4\" as number 1", "integers from 0 to"}},
+    {A("\"U8\"", "[~null]", "[0,4]"),
      4,
-     {"tensor \"a\", shape: found -2 as number 2", "allowed are integers >= 0"}},
-    {A("\"U8\"", "[4.0]", "[0,4]"),
+     {"tensor \"a\", shape: found null as number 1", "integers from 0 to"}},
+    {A("\"U8\"", "[4,~]", "[0,4]"), 4, {"JSON", "found ], allowed is a value"}},
+    {A("\"U8\"", "[4 ~4]", "[0,4]"), 4, {"JSON", "found 4, allowed is , or ]"}},
+    {A("\"U8\"", "[~9223372036854775808]", "[0,4]"),
      4,
-     {"tensor \"a\", shape: found the real number 4 as number 1", "integers >= 0"}},
-    {A("\"U8\"", "[\"4\"]", "[0,4]"), 4, {"tensor \"a\", shape: found \"4\" as number 1", "integers >= 0"}},
-    {A("\"U8\"", "[null]", "[0,4]"), 4, {"tensor \"a\", shape: found null as number 1", "integers >= 0"}},
-    {A("\"U8\"", "[4294967296,4294967296]", "[0,0]"),
+     {"shape: found 9223372036854775808 as number 1", "integers from 0 to 9223372036854775807"}},
+    {A("\"U8\"", "[~92233720368547758070]", "[0,0]"), 0, {"shape: found 92233720368547758070 as number 1"}},
+    {A("\"U8\"", "~[4294967296,4294967296]", "[0,0]"),
      0,
      {"tensor \"a\", shape: found more elements than can be counted"}},
-    {A("\"U8\"", "[4294967296,4294967300]", "[0,4]"),
+    {A("\"U8\"", "~[4294967296,4294967300]", "[0,4]"),
      4,
      {"tensor \"a\", shape: found more elements", "4 bytes"}},
-    {A("\"F64\"", "[2305843009213693952]", "[0,0]"),
+    {A("\"F64\"", "~[2305843009213693952]", "[0,0]"),
      0,
      {"tensor \"a\", shape: found more elements than can be counted"}},
-    {A("\"F4\"", "[3]", "[0,1]"),
+    {A("\"F4\"", "~[3]", "[0,1]"),
      1,
      {"tensor \"a\", shape: found 3 elements of 4 bits", "allowed are whole bytes"}},
-    {A("\"F6_E2M3\"", "[5]", "[0,3]"), 3, {"tensor \"a\", shape: found 5 elements of 6 bits", "whole bytes"}},
+    {A("\"F6_E2M3\"", "~[5]", "[0,3]"),
+     3,
+     {"tensor \"a\", shape: found 5 elements of 6 bits", "whole bytes"}},
     /* data_offsets */
-    {A("\"U8\"", "[4]", "4"), 4, {"tensor \"a\", data_offsets: found 4, allowed is an array of 2 integers"}},
-    {A("\"U8\"", "[4]", "[4]"), 4, {"tensor \"a\", data_offsets: found an array of 1", "2 integers"}},
-    {A("\"U8\"", "[4]", "[0,4,4]"), 4, {"tensor \"a\", data_offsets: found an array of 3", "2 integers"}},
-    {A("\"U8\"", "[4]", "[0,\"4\"]"),
+    {A("\"U8\"", "[4]", "~4"), 4, {"tensor \"a\", data_offsets: found 4, allowed is an array of 2 integers"}},
+    {A("\"U8\"", "[4]", "~[]"), 4, {"tensor \"a\", data_offsets: found an array of 0", "2 integers"}},
+    {A("\"U8\"", "[4]", "~[4]"), 4, {"tensor \"a\", data_offsets: found an array of 1", "2 integers"}},
+    {A("\"U8\"", "[4]", "[0,4,~4]"), 4, {"tensor \"a\", data_offsets: found a number 3", "2 integers"}},
+    {A("\"U8\"", "[4]", "[0,~\"4\"]"),
      4,
-     {"tensor \"a\", data_offsets: found \"4\" as number 2", "integers >= 0"}},
-    {A("\"U8\"", "[4]", "[-4,0]"), 4, {"tensor \"a\", data_offsets: found -4 as number 1", "integers >= 0"}},
-    {A("\"U8\"", "[4]", "[4,0]"),
+     {"tensor \"a\", data_offsets: found \"4\" as number 2", "integers from 0 to"}},
+    {A("\"U8\"", "[4]", "[~-4,0]"),
+     4,
+     {"tensor \"a\", data_offsets: found -4 as number 1", "integers from 0 to"}},
+    {A("\"U8\"", "[4]", "~[4,0]"),
      4,
      {"tensor \"a\", data_offsets: found begin 4 > end 0", "allowed is begin <= end"}},
-    {A("\"U8\"", "[5]", "[0,5]"),
+    {A("\"U8\"", "[5]", "~[0,5]"),
      4,
      {"tensor \"a\", data_offsets: found end 5", "4 bytes of data", "from byte offset 61"}},
-    {A("\"U8\"", "[4]", "[9223372036854775803,9223372036854775807]"),
+    {A("\"U8\"", "[4]", "~[9223372036854775803,9223372036854775807]"),
      4,
      {"found end 9223372036854775807", "4 bytes"}},
-    {A("\"BF16\"", "[1,4]", "[0,4]"),
+    {A("\"BF16\"", "[1,4]", "~[0,4]"),
      4,
      {"tensor \"a\", data_offsets: found 4 bytes", "4 elements of BF16", "take 8"}},
-    {A("\"U8\"", "[]", "[0,4]"),
+    {A("\"U8\"", "[]", "~[0,4]"),
      4,
      {"tensor \"a\", data_offsets: found 4 bytes", "1 elements of U8", "take 1"}},
-    {A("\"U8\"", "[0,9223372036854775807]", "[0,4]"),
+    {A("\"U8\"", "[0,9223372036854775807]", "~[0,4]"),
      4,
      {"tensor \"a\", data_offsets: found 4 bytes", "0 elements"}},
     /* layout: data begin at byte offset 113 */
-    {AB("[0,4]", "[0,4]"),
+    {AB("[0,4]", "~[0,4]"),
      4,
      {"tensor \"b\", data_offsets: found an overlap: it begins at byte offset 113", "is 117"}},
-    {AB("[2,6]", "[0,4]"),
+    {AB("~[2,6]", "[0,4]"),
      6,
      {"tensor \"a\", data_offsets: found an overlap: it begins at byte offset 115", "is 117"}},
-    {AB("[0,4]", "[5,9]"),
+    {AB("[0,4]", "~[5,9]"),
      9,
      {"tensor \"b\", data_offsets: found a hole: it begins at byte offset 118", "is 117"}},
-    {AB("[1,5]", "[5,9]"),
+    {AB("~[1,5]", "[5,9]"),
      9,
      {"tensor \"a\", data_offsets: found a hole: it begins at byte offset 114", "is 113"}},
     {AB("[0,4]", "[4,8]"), 9, {"byte offset 121: found 1 bytes that no tensor covers", "allowed are none"}},
-    {"{}      ", 3, {"byte offset 16: found 3 bytes that no tensor covers"}},
+    {"{}      ~", 3, {"byte offset 16: found 3 bytes that no tensor covers"}},
 };
 
 START_TEST(bad_header_is_refused)
 {
-    write_file(headers[_i].header, NULL, headers[_i].data);
+    char header[256], place[128];
+    const char *mark = strchr(headers[_i].header, '~');
+    size_t at = mark ? (size_t)(mark - headers[_i].header) : strlen(headers[_i].header);
+    memcpy(header, headers[_i].header, at);
+    strcpy(header + at, mark ? mark + 1 : "");
+    write_file(header, NULL, headers[_i].data);
     check_refused(made, headers[_i].says, COUNT(headers[_i].says));
+    snprintf(place, sizeof place, "%s: byte offset %zu: ", made, at + 8);
+    ck_assert_msg(!mark || strncmp(err.text, place, strlen(place)) == 0, "no '%s' in: %s", place, err.text);
+}
+END_TEST
+
+/* Each string of metadata takes many times its text in memory: their number has an end. */
+START_TEST(metadata_has_an_end)
+{
+    enum { MOST = 100000, ROOM = 16 * MOST };
+    char *header = malloc(ROOM);
+    ck_assert_ptr_nonnull(header);
+    for (int n = MOST; n <= MOST + 1; n++) {
+        char *s = stpcpy(header, "{\"__metadata__\":{");
+        for (int i = 0; i < n; i++)
+            s += sprintf(s, "%s\"%d\":\"\"", i ? "," : "", i);
+        strcpy(s, "}}");
+        write_file(header, NULL, 0);
+        if (n > MOST) {
+            REFUSED(made, "byte offset 1088915: __metadata__: found string number 100001",
+                    "no more than 100000");
+        } else {
+            gdn_safetensors *f = opened(made);
+            ck_assert_str_eq(gdn_safetensors_metadata(f, "99999"), "");
+            ck_assert_uint_eq(json_object_size(gdn_safetensors_metadata_object(f)), MOST);
+            gdn_safetensors_close(f);
+        }
+    }
+    free(header);
 }
 END_TEST
 
@@ -776,10 +905,11 @@ static void *failing_malloc(size_t n)
     return NULL;
 }
 
-/* jansson without memory: at every allocation in turn. */
+/* jansson, which holds the metadata and decodes escapes, without memory: at every allocation in turn. */
 START_TEST(no_memory_is_the_machines_failure)
 {
-    write_file("{\"__metadata__\":{\"k\":\"v\"},\"a\":" ENTRY("\"U8\"", "[2,2]", "[0,4]") "}", NULL, 4);
+    write_file("{\"__metadata__\":{\"k\\n\":\"v\\n\"},\"a\\n\":" ENTRY("\"U8\"", "[2,2]", "[0,4]") "}", NULL,
+               4);
     json_malloc_t allocate;
     json_free_t release;
     json_get_alloc_funcs(&allocate, &release);
@@ -844,9 +974,15 @@ enum { WHOLE_HEADER = sizeof whole - 1, WHOLE = 8 + WHOLE_HEADER + 24 };
 static gdn_status survive(const unsigned char *bytes, size_t n)
 {
     gdn_safetensors *f;
+    gdn_error in_memory = {""};
+    gdn_status other = gdn_safetensors_open_memory(bytes, n, made, &f, &in_memory);
+    gdn_safetensors_close(f);
     write_bytes(bytes, n);
+    err.text[0] = '\0';
     gdn_status status = gdn_safetensors_open(made, &f, &err);
     ck_assert_int_eq(status == GDN_OK, f != NULL);
+    ck_assert_int_eq(status, other);
+    ck_assert_str_eq(err.text, in_memory.text);
     if (status != GDN_OK) {
         ck_assert_int_eq(status, GDN_BAD_INPUT);
         check_sentence(made);
@@ -957,9 +1093,11 @@ static Suite *safetensors_suite(void)
     tcase_add_loop_test(c, small_formats_are_exact, 0, (int)COUNT(small_formats));
     tcase_add_test(c, fp32_keeps_every_bit);
     tcase_add_loop_test(c, every_dtype_is_known, 0, (int)COUNT(all_dtypes));
-    tcase_add_test(c, fp64_does_not_fit);
+    tcase_add_test(c, doubles_are_exact);
+    tcase_add_test(c, fp64_is_taken_where_it_fits);
     tcase_add_test(c, tensors_come_in_file_order);
     tcase_add_test(c, a_file_may_hold_nothing);
+    tcase_add_test(c, escapes_are_decoded);
     tcase_add_test(c, eight_dimensions_fit);
     tcase_add_test(c, good_twin_is_accepted);
     tcase_add_test(c, closing_gives_everything_back);
@@ -975,6 +1113,7 @@ static Suite *safetensors_suite(void)
     tcase_add_loop_test(c, bad_frame_is_refused, 0, (int)COUNT(frames));
     tcase_add_test(c, header_of_100_mb_is_the_limit);
     tcase_add_loop_test(c, bad_header_is_refused, 0, (int)COUNT(headers));
+    tcase_add_test(c, metadata_has_an_end);
     tcase_add_test(c, long_name_is_cut);
     tcase_add_test(c, no_memory_is_the_machines_failure);
     tcase_add_test(c, no_room_to_map_is_the_machines_failure);
