@@ -111,6 +111,15 @@ extern "C" gdn_status gdn_cuda_launched(const char *kernel, gdn_error *err)
     return gdn_cuda_status(cudaGetLastError(), kernel, err);
 }
 
+extern "C" gdn_status gdn_cuda_takes(const gdn_params *params, gdn_error *err)
+{
+    if (!params->l2norm_off && params->scale == 0)
+        return GDN_OK;
+    return gdn_fail(err, GDN_BAD_INPUT,
+                    "the CUDA engines normalise q and k and scale q by d_k^(-1/2); %s runs with --backend cpu",
+                    params->l2norm_off ? "l2norm: false" : "another scale");
+}
+
 extern "C" gdn_status gdn_cuda_finish(gdn_error *err)
 {
     return gdn_cuda_status(cudaStreamSynchronize(cudaStreamPerThread), "waiting for the device", err);

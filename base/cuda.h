@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/engine.h"
 #include "base/status.h"
 
 #ifdef __cplusplus
@@ -55,6 +56,9 @@ gdn_status gdn_cuda_status(int error, const char *call, gdn_error *err);
 
 /* After a kernel launch: did it start? */
 gdn_status gdn_cuda_launched(const char *kernel, gdn_error *err);
+
+/* Refuses, in a sentence, parameters that no engine on a GPU takes: the L2 norm off, or a scale of q. */
+gdn_status gdn_cuda_takes(const gdn_params *params, gdn_error *err);
 
 /* Wait for this thread's stream. */
 gdn_status gdn_cuda_finish(gdn_error *err);

@@ -11,7 +11,8 @@
 
 typedef struct engine {
     gdn_setup s;
-    double *rate; /* [H] exp(A_log) */
+    gdn_recipe recipe; /* s.recipe points to it */
+    double *rate;      /* [H] exp(A_log) */
     int rows, kstride, vstride;
     size_t state_floats, chunk_floats;
     float *state; /* [H][rows][vstride] at the start of the chunk in progress */
@@ -156,6 +157,8 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
     if (!e)
         return gdn_no_memory(err, "a chunked engine");
     e->s = *setup;
+    e->recipe = gdn_recipe_on(recipe, &setup->params);
+    e->s.recipe = &e->recipe;
     e->rows = (setup->shape.dk + 15) / 16 * 16;
     e->kstride = gdn_chunked_stride(setup->shape.dk);
     e->vstride = gdn_chunked_stride(setup->shape.dv);
@@ -204,6 +207,7 @@ static void chunk_rows(engine *e, const gdn_block *in, const gdn_outputs *out, i
                           .dv = (int)dv,
                           .from = row,
                           .n = n,
+                          .scale = gdn_scale_of(&e->s.params, (int)dk),
                           .q = in->q + at * dk,
                           .k = in->k + at * dk,
                           .v = in->v + at * dv,

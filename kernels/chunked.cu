@@ -240,6 +240,8 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
 {
     *self = NULL;
     gdn_status status = gdn_chunked_check(setup, err);
+    if (!status)
+        status = gdn_cuda_takes(&setup->params, err);
     if (status)
         return status;
     engine *e = (engine *)gdn_calloc(1, sizeof *e);

@@ -4,7 +4,7 @@
  *
  *     L_ij = beta_i exp(G_i - G_j) (k^_i . k^_j)  (i > j),  M = (I + L)^-1
  *     U = M (beta v),  W = M (beta exp(G) k^),  V' = U - W S
- *     o = d_k^(-1/2) (exp(G) q^ S + P V'),  P_ij = exp(G_i - G_j) (q^_i . k^_j)  (i >= j)
+ *     o = scale (exp(G) q^ S + P V'),  P_ij = exp(G_i - G_j) (q^_i . k^_j)  (i >= j)
  *     S <- exp(G_C) S + sum_j k^_j (exp(G_C - G_j) V'_j)^T
  *
  * Chunks are tokens 1..64, 65..128 and so on, whatever the blocks handed to advance. Row i of every matrix
@@ -106,6 +106,7 @@ GDN_SHARED float gdn_chunked_log_decay(gdn_format_id alpha_store, const gdn_gate
 typedef struct gdn_chunked_head {
     const gdn_recipe *recipe;
     int dk, dv, from, n;
+    double scale;          /* of o: multiplies q^ */
     const float *q, *k;    /* [n][dk] before the L2 norm */
     const float *v, *z;    /* [n][dv]; z may be NULL */
     const float *g, *beta; /* [n] */

@@ -287,7 +287,7 @@ static void new_values(const gdn_chunked_head *c, const float *s, int rows, int 
 static void outputs(const gdn_chunked_head *c, const float *s, int rows, int cols, int kstride, int vstride)
 {
     const gdn_chunk_scratch *t = &c->scratch;
-    gdn_vf scale = gdn_vf_set((float)(1 / __builtin_sqrt((double)c->dk)));
+    gdn_vf scale = gdn_vf_set((float)c->scale);
     product(c->n, cols, t->o, vstride, t->q, kstride, s, vstride, rows, 0);
     product(c->n, cols, t->u, vstride, t->p, gdn_chunked_stride(GDN_CHUNK), c->chunk.voperand, vstride,
             c->from + 1, 1);

@@ -72,7 +72,7 @@ GDN_SHARED float gdn_add_square(gdn_format_id op, float s, float x)
     return op == GDN_FP32 ? gdn_fmaf(x, x, s) : gdn_op(op, s + gdn_op(op, x * x));
 }
 
-/* d_k^(-1/2), which multiplies q^. */
+/* d_k^(-1/2), which multiplies q^ where no scale is given. */
 GDN_SHARED float gdn_q_scale(gdn_format_id op, int dk)
 {
     return gdn_op_round(op, 1 / gdn_sqrt((double)dk));
@@ -181,6 +181,21 @@ static __device__ __forceinline__ float gdn_device_round_stochastic(gdn_format_i
 
 #if !defined(__CUDACC__)
 
+/* What multiplies q^, in double. */
+GDN_INLINE double gdn_scale_of(const gdn_params *p, int dk)
+{
+    return p->scale != 0 ? p->scale : 1 / __builtin_sqrt((double)dk);
+}
+
+/* The recipe as an engine runs it on these parameters: where the L2 norm is off, it is for every recipe. */
+GDN_INLINE gdn_recipe gdn_recipe_on(const gdn_recipe *recipe, const gdn_params *p)
+{
+    gdn_recipe r = *recipe;
+    if (p->l2norm_off)
+        r.l2norm = GDN_L2_NONE;
+    return r;
+}
+
 /* sum of x_i^2 over a row; x: [n]. The eight partials advance side by side: their chains are independent. */
 GDN_INLINE float gdn_row_squares(gdn_format_id op, const float *x, int n)
 {
@@ -210,7 +225,7 @@ GDN_INLINE void gdn_row_round(gdn_format_id format, float *x, int n)
 }
 
 /*
- * The L2-normalised row, resting in the recipe's qk format, times `scale` (1 for k, d_k^(-1/2) for q).
+ * The L2-normalised row, resting in the recipe's qk format, times `scale` (1 for k).
  * x, out: [n]; out has room for n rounded up to 16 and is padded with zeros.
  */
 GDN_INLINE void gdn_l2_norm(const gdn_recipe *recipe, const float *x, int n, double scale, float *out)
@@ -279,7 +294,7 @@ GDN_INLINE void gdn_out_norm(const gdn_recipe *recipe, const float *o, const flo
 
 /*
  * What the rows above do; a sum of n products counts 2 n. L2 norm: squares, eps and its root, the product
- * with 1 / |x| and, for q^, with d_k^(-1/2); the conventions differ by a quotient and a product. rows: so
+ * with 1 / |x| and, for q^, with the scale; the conventions differ by a quotient and a product. rows: so
  * many rows of n.
  */
 GDN_INLINE void gdn_l2_norm_count(const gdn_recipe *recipe, double rows, int n, bool scaled, gdn_counts *c)

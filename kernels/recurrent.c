@@ -14,7 +14,8 @@ enum { SPAN = 32 };
 
 typedef struct engine {
     gdn_setup s;
-    double *rate; /* [H] exp(A_log) */
+    gdn_recipe recipe; /* s.recipe points to it */
+    double *rate;      /* [H] exp(A_log) */
     int rows, tiles;
     float *state;         /* [H][tiles][rows][16] */
     float *qn, *kn;       /* [SPAN][rows] */
@@ -61,6 +62,8 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
     if (!e)
         return gdn_no_memory(err, "a recurrent engine");
     e->s = *setup;
+    e->recipe = gdn_recipe_on(recipe, &setup->params);
+    e->s.recipe = &e->recipe;
     e->rows = (shape.dk + 15) / 16 * 16;
     e->tiles = (shape.dv + GDN_RECURRENT_TILE - 1) / GDN_RECURRENT_TILE;
     size_t tile = (size_t)e->rows * GDN_RECURRENT_TILE;
@@ -146,6 +149,7 @@ static gdn_status engine_advance(void *self, const gdn_block *in, const gdn_outp
                 .dk = (int)dk,
                 .dv = (int)dv,
                 .n = n,
+                .scale = gdn_scale_of(&e->s.params, (int)dk),
                 .q = in->q + at * dk,
                 .k = in->k + at * dk,
                 .v = in->v + at * dv,

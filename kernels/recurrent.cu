@@ -130,6 +130,9 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
         return gdn_fail(err, GDN_BAD_INPUT, "the recurrent engine runs all value columns, not a sample");
     if (setup->head0)
         return gdn_fail(err, GDN_BAD_INPUT, "on a GPU an engine runs all heads of a task");
+    gdn_status status = gdn_cuda_takes(&setup->params, err);
+    if (status)
+        return status;
     engine *e = (engine *)gdn_calloc(1, sizeof *e);
     if (!e)
         return gdn_no_memory(err, "a recurrent engine");
@@ -142,7 +145,7 @@ static gdn_status engine_open(void **self, const gdn_setup *setup, gdn_error *er
     e->rows = (setup->shape.dk + 15) / 16 * 16;
     e->span = SPAN_TOKENS / setup->shape.heads;
     e->span = e->span < LEAST_SPAN ? LEAST_SPAN : e->span > MOST_SPAN ? MOST_SPAN : e->span;
-    gdn_status status = open_gate(e, &setup->params, err);
+    status = open_gate(e, &setup->params, err);
     if (!status && e->recurrence)
         status = open_recurrence(e, setup, err);
     if (!status)

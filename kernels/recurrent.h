@@ -28,6 +28,7 @@ enum { GDN_RECURRENT_TILE = 16 };
 typedef struct gdn_recurrent_head {
     const gdn_recipe *recipe;
     int dk, dv, n;
+    double scale;              /* multiplies q^ */
     const float *q, *k;        /* [n][dk] before the L2 norm */
     const float *v, *z;        /* [n][dv]; z may be NULL */
     const float *alpha, *beta; /* [n] */

@@ -232,7 +232,7 @@ void GDN_ISA_NAME(gdn_recurrent_head)(const gdn_recurrent_head *c)
     for (int t = 0; t < c->n; t++) {
         size_t from = (size_t)t * (size_t)c->dk, to = (size_t)t * (size_t)rows;
         gdn_l2_norm(c->recipe, c->k + from, c->dk, 1, c->kn + to);
-        gdn_l2_norm(c->recipe, c->q + from, c->dk, 1 / __builtin_sqrt((double)c->dk), c->qn + to);
+        gdn_l2_norm(c->recipe, c->q + from, c->dk, c->scale, c->qn + to);
     }
     pad_values(c, c->vtile, ld);
     tile_function run = choose(c->recipe);

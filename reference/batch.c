@@ -94,12 +94,23 @@ static void gather(const gdn_batch *b, const gdn_run *run, const float *from, do
     }
 }
 
+/* Ones, for k and q that are used as they come. */
+static void no_norm(int n, gdn_run_pairs *inverse)
+{
+    for (int t = 0; t < n; t++)
+        gdn_run_put(inverse, t, gdn_gate_whole(1.0));
+}
+
 void gdn_batch_load(gdn_batch *b, const gdn_run *run)
 {
     int dk = b->setup.shape.dk;
     size_t at = run->at * (size_t)dk;
     b->code->rows(run->n, dk, b->rows, run->in->k + at, b->k, b->k_inverse);
     b->code->rows(run->n, dk, b->rows, run->in->q + at, b->q, b->q_inverse);
+    if (b->setup.params.l2norm_off) {
+        no_norm(run->n, b->k_inverse);
+        no_norm(run->n, b->q_inverse);
+    }
     gather(b, run, run->in->v, b->v);
     if (run->out->y)
         gather(b, run, run->in->z, b->z);
@@ -207,9 +218,10 @@ static gdn_status allocate(gdn_batch *b, gdn_error *err)
     return b->rate && b->column ? GDN_OK : gdn_no_memory(err, "a batch");
 }
 
-gdn_dd gdn_batch_scale(int dk)
+gdn_dd gdn_batch_scale(const gdn_setup *s)
 {
-    return gdn_dd_rsqrt(gdn_gate_whole((double)dk));
+    return s->params.scale != 0 ? gdn_gate_whole(s->params.scale)
+                                : gdn_dd_rsqrt(gdn_gate_whole((double)s->shape.dk));
 }
 
 void gdn_batch_constants(const gdn_setup *s, gdn_dd *rate, int *column, double *weight)
@@ -248,7 +260,7 @@ gdn_status gdn_batch_open(gdn_batch *b, const gdn_setup *setup, int parts, gdn_e
     b->columns = setup->columns ? setup->ncolumns : setup->shape.dv;
     b->stride = gdn_padded(b->columns, GDN_TILE);
     b->rows = gdn_padded(setup->shape.dk, GDN_ROW_PAD);
-    b->scale = gdn_batch_scale(setup->shape.dk);
+    b->scale = gdn_batch_scale(setup);
     status = allocate(b, err);
     if (status) {
         gdn_batch_close(b);

@@ -7,7 +7,7 @@
  * tile's state stays in L1 over it. The gate and the norms of k and q are double-double in both engines:
  *
  *     g = -exp(A_log) softplus(a + dt_bias)    alpha = exp(g)    beta = 2^shift sigmoid(b)
- *     1 / sqrt(sum k^2 + eps)
+ *     1 / |k| = 1 / sqrt(sum k^2 + eps), or 1 where the L2 norm is off
  *
  * gate.h says what happens at the ends of the range.
  */
@@ -25,7 +25,7 @@ typedef struct gdn_batch {
     int columns;    /* value columns that run */
     int stride;     /* columns, padded to a multiple of GDN_TILE */
     int rows;       /* dk, padded to a multiple of GDN_ROW_PAD */
-    gdn_dd scale;   /* d_k^(-1/2) */
+    gdn_dd scale;   /* d_k^(-1/2), or the one given */
     int *column;    /* [columns]: which they are */
     gdn_dd *rate;   /* [H]: A */
     double *weight; /* [stride]: norm_weight */
@@ -54,8 +54,8 @@ gdn_status gdn_batch_check(const gdn_setup *setup, gdn_error *err);
 gdn_status gdn_batch_given(const gdn_setup *setup, const gdn_block *in, const gdn_outputs *out,
                            gdn_error *err);
 
-/* d_k^(-1/2) */
-gdn_dd gdn_batch_scale(int dk);
+/* What multiplies q^: d_k^(-1/2), or the scale given. */
+gdn_dd gdn_batch_scale(const gdn_setup *setup);
 
 /* What follows from the parameters: rate [H], column [columns], weight [columns] (where the recurrence runs).
  */
@@ -71,7 +71,7 @@ gdn_status gdn_batch_begin(gdn_batch *b, const gdn_block *in, const gdn_outputs 
 /* g, alpha and beta of a run, and the outputs g and alpha. */
 void gdn_batch_gate(gdn_batch *b, const gdn_run *run);
 
-/* k, q, v, z of a run into scratch, with 1 / |k| and 1 / |q|. */
+/* k, q, v, z of a run into scratch, with 1 / |k| and 1 / |q|, which are 1 where the norm is off. */
 void gdn_batch_load(gdn_batch *b, const gdn_run *run);
 
 /* The state of one tile. */

@@ -2,9 +2,10 @@
 /*
  * dd_tile -- the double-double inner loops.
  *
- * With c = 1 / sqrt(sum k^2 + eps), k^ = c k and likewise for q, the layer of spec section 1 is
+ * With c = 1 / sqrt(sum k^2 + eps), k^ = c k and likewise for q, the layer of spec section 1 is (where the L2
+ * norm is off, c = 1)
  *
- *     w = (beta c) (v - (alpha c) (k . S))        S <- alpha S + k w        o = (c_q d_k^(-1/2)) (q . S)
+ *     w = (beta c) (v - (alpha c) (k . S))        S <- alpha S + k w        o = (c_q scale) (q . S)
  *
  * where k, q and v are the floats that came in: exact, and without low parts. One pass over the state a token
  * updates S, sums q . S and already sums k . S for the next token: one load and one store per element.

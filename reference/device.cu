@@ -349,6 +349,8 @@ gdn_status gdn_device_open(void **self, const gdn_setup *setup, const gdn_device
 {
     *self = NULL;
     gdn_status status = gdn_batch_check(setup, err);
+    if (!status)
+        status = gdn_cuda_takes(&setup->params, err);
     if (status)
         return status;
     device *d = (device *)gdn_calloc(1, sizeof *d);
@@ -358,7 +360,7 @@ gdn_status gdn_device_open(void **self, const gdn_setup *setup, const gdn_device
     d->code = code;
     d->columns = setup->columns ? setup->ncolumns : setup->shape.dv;
     d->rows = gdn_padded(setup->shape.dk, GDN_ROW_PAD);
-    d->scale = gdn_batch_scale(setup->shape.dk);
+    d->scale = gdn_batch_scale(setup);
     status = prepare(d, err);
     if (status)
         gdn_device_close(d);

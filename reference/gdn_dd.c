@@ -6,7 +6,7 @@
 
 #include "reference/batch.h"
 
-/* rho = alpha / |k|, sigma = beta / |k|, omega = d_k^(-1/2) / |q| */
+/* rho = alpha / |k|, sigma = beta / |k|, omega = scale / |q| */
 static void factors(gdn_batch *b, int n)
 {
     for (int t = 0; t < n; t++) {

@@ -19,7 +19,7 @@ static const gdn_fp64_code *const codes[GDN_ISAS] = {
 #endif
 };
 
-/* k <- k^ and q <- q^ d_k^(-1/2), rounded once. */
+/* k <- k^ and q <- scale q^, rounded once. */
 static void normalise(engine *e, int n)
 {
     gdn_batch *b = &e->b;

@@ -28,38 +28,52 @@ static mpfr_ptr factor(const fast *f, int which, int n)
     return f->factor.x[GDN_MPFR_SPAN * which + n];
 }
 
-/* row <- x; s <- sum x^2 + eps. x: [dk] */
-static void take_row(fast *f, const float *x, gdn_fixed_row *row, mpfr_t s)
+/* row <- x; s <- |x|^2 = sum x^2 + eps, or 1 where the norm is off. x: [dk]; t: scratch */
+static void take_row(fast *f, const float *x, gdn_fixed_row *row, mpfr_ptr s, mpfr_t t)
 {
     gdn_fixed_set_row(&f->fixed, row, x);
-    gdn_fixed_square(&f->fixed, row, s, f->layer.t.x[0]);
+    if (f->layer.s.params.l2norm_off) {
+        mpfr_set_ui(s, 1, RN);
+        return;
+    }
+    gdn_fixed_square(&f->fixed, row, s, t);
     mpfr_add(s, s, f->layer.eps, RN);
 }
 
+/* Rows of a token, and |k|^2 and |q|^2 where its factors WRITE and QUERY are going to be. */
+static void take_rows(fast *f, const float *k, const float *q, int n, mpfr_t t)
+{
+    gdn_fixed_row *row = f->fixed.row + n;
+    take_row(f, k, row, factor(f, WRITE, n), t);
+    if (f->layer.wants_o)
+        take_row(f, q, row + GDN_MPFR_SPAN, factor(f, QUERY, n), t);
+}
+
 /*
- * Rows and factors of a token: |k| / c, by which v is read; beta / |k|^2, by which k is written;
- * c / sqrt(d_k |q|^2), by which q is read. c starts over at 1 where alpha = 0 clears the state.
+ * Factors of a token: |k| / c, by which v is read; beta / |k|^2, by which k is written; c / sqrt(d_k |q|^2),
+ * or scale c / |q|, by which q is read. c starts over at 1 where alpha = 0 clears the state.
  */
-static void prepare(fast *f, const float *k, const float *q, size_t h, int n)
+static void take_factors(fast *f, size_t h, int n)
 {
     gdn_mpfr_layer *e = &f->layer;
     mpfr_ptr c = f->c.x[h], s = e->t.x[1], alpha = e->alpha.x[n], beta = e->beta.x[n];
-    gdn_fixed_row *krow = f->fixed.row + n, *qrow = krow + GDN_MPFR_SPAN;
-    take_row(f, k, krow, s);
-    f->broken[n] = !krow->finite || !mpfr_number_p(alpha) || !mpfr_number_p(beta);
+    mpfr_ptr read = factor(f, READ, n), write = factor(f, WRITE, n), query = factor(f, QUERY, n);
+    f->broken[n] = !f->fixed.row[n].finite || !mpfr_number_p(alpha) || !mpfr_number_p(beta);
     if (mpfr_zero_p(alpha) || f->broken[n])
         mpfr_set_ui(c, 1, RN);
     else
         mpfr_mul(c, c, alpha, RN);
-    mpfr_div(factor(f, WRITE, n), beta, s, RN);
-    mpfr_sqrt(s, s, RN);
-    mpfr_div(factor(f, READ, n), s, c, RN);
+    mpfr_sqrt(s, write, RN);
+    mpfr_div(write, beta, write, RN);
+    mpfr_div(read, s, c, RN);
     if (!e->wants_o)
         return;
-    take_row(f, q, qrow, s);
-    mpfr_mul_ui(s, s, (unsigned long)e->s.shape.dk, RN);
-    mpfr_sqrt(s, s, RN);
-    mpfr_div(factor(f, QUERY, n), c, s, RN);
+    if (e->s.params.scale == 0)
+        mpfr_mul_ui(query, query, (unsigned long)e->s.shape.dk, RN);
+    mpfr_sqrt(query, query, RN);
+    mpfr_div(query, c, query, RN);
+    if (e->s.params.scale != 0)
+        mpfr_mul(query, query, e->scale, RN);
 }
 
 /* One column over the token in slot n. t: two numbers of scratch. */
@@ -88,19 +102,24 @@ static void column(const fast *f, gdn_fixed_column *S, int n, double v, mpfr_t o
         mpfr_set_nan(o);
 }
 
+/* Threads share the rows of a span, then its columns; the factors between hang on each other by c. */
 static void recurrence(gdn_mpfr_layer *e, const gdn_block *in, size_t h, size_t at, int span)
 {
     fast *f = (fast *)e;
     size_t dk = (size_t)e->s.shape.dk, dv = (size_t)e->s.shape.dv, m = (size_t)e->s.ncolumns;
-    for (int n = 0; n < span; n++)
-        prepare(f, in->k + (at + (size_t)n) * dk, in->q + (at + (size_t)n) * dk, h, n);
     mpfr_flags_t before = mpfr_flags_save(), raised = 0; /* the region's first thread is this one */
 #pragma omp parallel reduction(| : raised) if (m > 1 && m * dk * (size_t)span >= THREADS_FROM)
     {
         mpfr_t t[2];
         mpfr_inits2(e->p, t[0], t[1], (mpfr_ptr)0);
         gdn_mpfr_range();
-#pragma omp for
+#pragma omp for schedule(dynamic)
+        for (int n = 0; n < span; n++)
+            take_rows(f, in->k + (at + (size_t)n) * dk, in->q + (at + (size_t)n) * dk, n, t[0]);
+#pragma omp single
+        for (int n = 0; n < span; n++)
+            take_factors(f, h, n);
+#pragma omp for schedule(dynamic) /* cores of a shared machine differ by up to two in speed */
         for (size_t j = 0; j < m; j++)
             for (int n = 0; n < span; n++)
                 column(f, f->fixed.column + h * m + j, n,

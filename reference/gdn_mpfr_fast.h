@@ -2,11 +2,12 @@
 /*
  * gdn_mpfr_fast -- the MPFR recurrence with the decay deferred into a scale, columns over threads.
  *
- * With c the product of all alphas so far, S = c S~, |k|^2 = sum k^2 + eps and |q| likewise,
+ * With c the product of all alphas so far, S = c S~, |k|^2 = sum k^2 + eps and |q| likewise (both 1 where the
+ * L2 norm is off), scale = d_k^(-1/2) unless one is given,
  *
  *     c <- alpha c
  *     S~ <- S~ + k (beta / |k|^2) (v |k| / c - S~ . k)
- *     o = (c d_k^(-1/2) / |q|) (S~ . q)
+ *     o = (c scale / |q|) (S~ . q)
  *
  * saves the passes that multiply the state by alpha, and k and q by their norms. What is left over [d_k]
  * takes q and k as they were given, as integers, and S~ in fixed point (reference/fixed.h, with its error);

@@ -15,13 +15,13 @@ typedef struct truth {
     gdn_mpfr_array mixed, conv; /* [T][channels] before the conv; after conv and SiLU */
     gdn_mpfr_array z;           /* [T][Hv][dv] */
     gdn_mpfr_array b, a;        /* [T][Hv], then beta and g */
-    gdn_mpfr_array q, k;        /* [dk] of one token and head: q^ dk^(-1/2), k^ */
+    gdn_mpfr_array q, k;        /* [dk] of one token and head: scale q^, k^ */
     gdn_mpfr_array S;           /* [Hv][dk][dv] */
     gdn_mpfr_array o, y;        /* [T][Hv][dv] */
     gdn_mpfr_array result;      /* [T][D] */
     gdn_mpfr_array row;         /* [max(D, Hv dv)] a row of weights */
     gdn_mpfr_array t;           /* [SCRATCH] */
-    gdn_mpfr_array constants;   /* eps = 1e-6, dk^(-1/2) */
+    gdn_mpfr_array constants;   /* eps = 1e-6, scale: dk^(-1/2) unless given */
 } truth;
 
 /* r <- sigmoid(x) = 1 / (1 + exp(-x)). r != x. */
@@ -85,13 +85,15 @@ static void gates(truth *m)
     }
 }
 
-/* y = x rsqrt(sum x^2 + eps). x, y: [dk] */
+/* y = x rsqrt(sum x^2 + eps), or x where the norm is off. x, y: [dk] */
 static void l2_norm(truth *m, mpfr_t *x, mpfr_t *y)
 {
     mpfr_t *rstd = &m->t.x[0];
     gdn_mpfr_dot(*rstd, x, x, (int)m->dk, m->t.x[1]);
     mpfr_add(*rstd, *rstd, m->constants.x[0], RN);
     mpfr_rec_sqrt(*rstd, *rstd, RN);
+    if (m->c->weights.core.l2norm_off)
+        mpfr_set_ui(*rstd, 1, RN);
     for (size_t i = 0; i < m->dk; i++)
         mpfr_mul(y[i], x[i], *rstd, RN);
 }
@@ -230,6 +232,8 @@ static void run(truth *m)
     mpfr_set_str(m->constants.x[0], "1e-6", 10, RN);
     mpfr_set_ui(m->constants.x[1], m->dk, RN);
     mpfr_rec_sqrt(m->constants.x[1], m->constants.x[1], RN);
+    if (w->core.scale != 0)
+        mpfr_set_d(m->constants.x[1], w->core.scale, RN);
     for (size_t i = 0; i < m->T * m->D; i++)
         mpfr_set_d(m->x.x[i], m->c->hidden[i], RN);
     project(m, w->qkv, m->channels, m->D, m->x.x, m->mixed.x);

@@ -134,8 +134,12 @@ gdn_status gdn_mpfr_layer_init(gdn_mpfr_layer *e, const gdn_setup *setup, gdn_mp
     for (size_t j = 0; j < m; j++)
         e->columns[j] = setup->columns ? setup->columns[j] : (int)j;
     mpfr_set_str(e->eps, "1e-6", 10, RN);
-    mpfr_set_si(e->scale, setup->shape.dk, RN);
-    mpfr_rec_sqrt(e->scale, e->scale, RN);
+    if (setup->params.scale != 0) {
+        mpfr_set_d(e->scale, setup->params.scale, RN);
+    } else {
+        mpfr_set_si(e->scale, setup->shape.dk, RN);
+        mpfr_rec_sqrt(e->scale, e->scale, RN);
+    }
     for (size_t h = 0; h < (size_t)setup->shape.heads && setup->params.decay; h++) {
         mpfr_set_d(e->rate.x[h], setup->params.decay[h], RN);
         if (!setup->params.decay_is_a)
@@ -328,10 +332,15 @@ static void gate(gdn_mpfr_layer *e, const gdn_block *in, const gdn_outputs *out,
     mpfr_mul_2si(e->beta.x[n], e->beta.x[n], e->s.params.beta_shift, RN);
 }
 
-/* y = x rsqrt(sum x^2 + eps). x: [dk], y: [dk]. */
+/* y = x rsqrt(sum x^2 + eps), or x where the norm is off. x: [dk], y: [dk]. */
 void gdn_mpfr_l2_norm(gdn_mpfr_layer *e, const float *x, mpfr_t *y)
 {
     mpfr_t *t = e->t.x;
+    if (e->s.params.l2norm_off) {
+        for (int i = 0; i < e->s.shape.dk; i++)
+            mpfr_set_d(y[i], x[i], RN);
+        return;
+    }
     mpfr_set_zero(t[0], 1);
     for (int i = 0; i < e->s.shape.dk; i++) {
         mpfr_set_d(y[i], x[i], RN);

@@ -42,7 +42,7 @@ struct gdn_mpfr_layer {
     mpfr_prec_t p;
     int *columns;         /* [ncolumns] */
     gdn_mpfr_array state; /* [H][ncolumns][dk]: of the literal engine */
-    gdn_mpfr_array q, k;  /* [GDN_MPFR_SPAN][dk]: q^ d_k^(-1/2) and k^, of the literal engine */
+    gdn_mpfr_array q, k;  /* [GDN_MPFR_SPAN][dk]: scale q^ and k^, of the literal engine */
     gdn_mpfr_array alpha; /* [GDN_MPFR_SPAN] */
     gdn_mpfr_array beta;  /* [GDN_MPFR_SPAN] */
     gdn_mpfr_array rate;  /* [H]: A */
@@ -50,7 +50,7 @@ struct gdn_mpfr_layer {
     gdn_mpfr_array t;     /* [8] scratch */
     gdn_mpfr_memo decays; /* g and alpha */
     gdn_mpfr_memo betas;  /* beta */
-    mpfr_t eps, scale;    /* 1e-6 and d_k^(-1/2) */
+    mpfr_t eps, scale;    /* 1e-6, and d_k^(-1/2) or the scale given */
     bool wants_o;         /* in this block somebody asks for o or what is made of it */
     gdn_mpfr_recurrence *recurrence;
 };
@@ -76,7 +76,7 @@ void gdn_mpfr_layer_close(void *self);
 /* The calling thread's exponent range at its widest (2^62), its flags cleared. */
 void gdn_mpfr_range(void);
 
-/* y = x rsqrt(sum x^2 + eps). x: [dk], y: [dk] */
+/* y = x rsqrt(sum x^2 + eps), or x where the norm is off. x: [dk], y: [dk] */
 void gdn_mpfr_l2_norm(gdn_mpfr_layer *e, const float *x, mpfr_t *y);
 
 /* r <- x . y over [n], by products and sums; t is scratch. */

@@ -33,14 +33,14 @@ GDN_DD_FUNCTION void gdn_run_put(gdn_run_pairs *x, int t, gdn_dd y)
 /* One tile over one run. lo halves are NULL in fp64. */
 typedef struct gdn_tile {
     double *state;       /* dd: [rows][2][8], hi then lo; fp64: [rows][8] */
-    const double *k, *q; /* [tokens][rows]; dd: as they came; fp64: k^ and q^ d_k^(-1/2) */
+    const double *k, *q; /* [tokens][rows]; dd: as they came; fp64: k^ and scale q^ */
     const double *v;     /* [tokens][stride] */
     double *o, *o_lo;    /* [tokens][stride] */
     int tokens, rows, stride;
     const gdn_run_pairs *alpha; /* decay */
     const gdn_run_pairs *rho;   /* alpha / |k|: what k . S is multiplied by */
     const gdn_run_pairs *sigma; /* beta / |k|: what v - k^ . alpha S is multiplied by; fp64: beta */
-    const gdn_run_pairs *omega; /* d_k^(-1/2) / |q|: what q . S is multiplied by */
+    const gdn_run_pairs *omega; /* scale / |q|: what q . S is multiplied by */
 } gdn_tile;
 
 /* The gated norm of a run: o becomes y in place. */

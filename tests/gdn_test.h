@@ -241,6 +241,8 @@ typedef struct gdn_problem {
     bool decay_is_a;
     gdn_format_id alpha;
     int beta_shift;
+    bool l2norm_off;
+    double scale;
     double *state0;     /* [H][dk][dv] */
     double *ms, *ms_lo; /* [H][tokens]: handed to an engine on sampled columns */
     const int *columns; /* [ncolumns] */
@@ -374,7 +376,8 @@ static inline float *gdn_test_cut(const gdn_problem *p, float *x, int first, int
 static inline void *gdn_problem_open(const gdn_problem *p, const gdn_engine *engine, const void *recipe)
 {
     gdn_setup setup = {.shape = p->shape,
-                       .params = {p->decay_is_a, p->decay, p->dt_bias, p->w, p->alpha, p->beta_shift},
+                       .params = {p->decay_is_a, p->decay, p->dt_bias, p->w, p->alpha, p->beta_shift,
+                                  p->l2norm_off, p->scale},
                        .columns = p->columns,
                        .ncolumns = p->ncolumns,
                        .recurrence = true,

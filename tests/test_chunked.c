@@ -112,6 +112,37 @@ START_TEST(state_and_origin)
 }
 END_TEST
 
+/* Keys of lengths below 1 as they come, and another scale: as near to fp64 as ever; o is linear in the scale,
+ * and off is what the recipe without a norm does. */
+START_TEST(norm_off_and_scaled)
+{
+    for (int i = 0; i < RECIPES; i++) {
+        problem p = make((gdn_shape){2, 48, 40}, 150, 35);
+        gdn_recipe none = *recipe_at(i);
+        none.l2norm = GDN_L2_NONE;
+        for (size_t j = 0; j < gdn_problem_rows(&p) * 48; j++)
+            p.k[j] *= 0.1f;
+        p.scale = 0.3;
+        check_truth(&p, i, &p.tokens, 1);
+        result bare = run(&p, &none);
+        p.l2norm_off = true;
+        check_truth(&p, i, &p.tokens, 1);
+        result one = run(&p, recipe_at(i));
+        gdn_check_results(&p, &one, &bare, "the L2 norm off");
+        p.scale = 0.6;
+        result two = run(&p, recipe_at(i));
+        for (size_t j = 0; j < gdn_problem_values(&p); j++)
+            one.o[j] *= 2;
+        gdn_check_bits(two.o, one.o, gdn_problem_values(&p), "o, scale doubled");
+        gdn_check_bits(two.state, one.state, gdn_problem_state(&p), "state, scale doubled");
+        gdn_result_free(&bare);
+        gdn_result_free(&one);
+        gdn_result_free(&two);
+        gdn_problem_free(&p);
+    }
+}
+END_TEST
+
 /* The same bits whatever the blocks, the state in the middle of a chunk included. */
 START_TEST(split_anywhere)
 {
@@ -926,8 +957,8 @@ START_TEST(gate_alone)
 }
 END_TEST
 
-GDN_TEST_MAIN("chunked", against_fp64, state_and_origin, split_anywhere, state_at_every_token,
-              instruction_sets, power_of_two, linear_in_v, later_tokens_do_not_matter, heads_and_columns,
-              beta_zero, cleared, beta_two, alpha_in_bf16, resume_at_a_chunk, formats, inverse_against_double,
-              inverse_is_not_cut, inverse_anywhere, repeated_keys, repeated_reflections, operations, golden,
-              refusals, engine_of_a_recipe, gate_alone)
+GDN_TEST_MAIN("chunked", against_fp64, state_and_origin, norm_off_and_scaled, split_anywhere,
+              state_at_every_token, instruction_sets, power_of_two, linear_in_v, later_tokens_do_not_matter,
+              heads_and_columns, beta_zero, cleared, beta_two, alpha_in_bf16, resume_at_a_chunk, formats,
+              inverse_against_double, inverse_is_not_cut, inverse_anywhere, repeated_keys,
+              repeated_reflections, operations, golden, refusals, engine_of_a_recipe, gate_alone)

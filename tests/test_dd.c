@@ -449,6 +449,8 @@ typedef struct inputs {
     double decay[4], dt_bias[4], *norm_weight, *state0;
     bool decay_is_a;
     int beta_shift;
+    bool l2norm_off;
+    double scale;
 } inputs;
 
 /* Outputs of a whole run, [H][T] and [H][T][columns], and the last state [H][dk][columns]. */
@@ -649,14 +651,14 @@ static void advance_part(const gdn_engine *e, void *self, const scenario *s, con
 static outputs run_blocks(const gdn_engine *e, const scenario *s, const inputs *in, int block,
                           const int *columns, int ncolumns, const outputs *full)
 {
-    gdn_setup setup = {
-        .shape = s->shape,
-        .params = {in->decay_is_a, in->decay, in->dt_bias, in->norm_weight, s->alpha, in->beta_shift},
-        .columns = columns,
-        .ncolumns = columns ? ncolumns : s->shape.dv,
-        .recurrence = true,
-        .precision = 160,
-        .state0 = in->state0};
+    gdn_setup setup = {.shape = s->shape,
+                       .params = {in->decay_is_a, in->decay, in->dt_bias, in->norm_weight, s->alpha,
+                                  in->beta_shift, in->l2norm_off, in->scale},
+                       .columns = columns,
+                       .ncolumns = columns ? ncolumns : s->shape.dv,
+                       .recurrence = true,
+                       .precision = 160,
+                       .state0 = in->state0};
     outputs r = new_outputs(s, (size_t)setup.ncolumns);
     if (full) {
         memcpy(r.hi[MS], full->hi[MS], r.n[MS] * sizeof(double));
@@ -748,6 +750,84 @@ START_TEST(doubled_beta_agrees_with_mpfr)
         free_outputs(&truth);
         free_outputs(&dd);
         free_outputs(&fp64);
+        free_inputs(&in);
+    }
+}
+END_TEST
+
+/* q and k of a scenario normalised to the nearest float: k / sqrt(sum k^2 + eps) in MPFR. */
+static void normalise(const scenario *s, inputs *in)
+{
+    size_t dk = (size_t)s->shape.dk, rows = (size_t)(s->shape.heads * s->tokens);
+    float *const both[] = {in->q, in->k};
+    mpfr_t sum, x;
+    mpfr_inits2(BITS, sum, x, (mpfr_ptr)0);
+    for (size_t row = 0; row < 2 * rows; row++) {
+        float *k = both[row / rows] + row % rows * dk;
+        mpfr_set_str(sum, "1e-6", 10, RN);
+        for (size_t i = 0; i < dk; i++) {
+            mpfr_set_d(x, (double)k[i], RN);
+            mpfr_sqr(x, x, RN);
+            mpfr_add(sum, sum, x, RN);
+        }
+        mpfr_rec_sqrt(sum, sum, RN);
+        for (size_t i = 0; i < dk; i++) {
+            mpfr_mul_d(x, sum, (double)k[i], RN);
+            k[i] = mpfr_get_flt(x, RN);
+        }
+    }
+    mpfr_clears(sum, x, (mpfr_ptr)0);
+}
+
+/* Every number of y is that of x times `factor`, to the last bit of the pair. */
+static void ck_times(const scenario *s, const outputs *x, const outputs *y, int which, double factor)
+{
+    for (size_t i = 0; i < x->n[which]; i++)
+        ck_assert_msg(y->hi[which][i] == factor * x->hi[which][i] &&
+                          y->lo[which][i] == factor * x->lo[which][i],
+                      "%s: %s %zu: %a + %a, not %g times %a + %a", s->name, output_names[which], i,
+                      y->hi[which][i], y->lo[which][i], factor, x->hi[which][i], x->lo[which][i]);
+}
+
+/*
+ * The L2 norm off, for keys normalised beforehand: as near to MPFR as ever, whatever the scale, and o is
+ * linear in it. Of the layer that normalises itself o and state differ by what the keys lost on their way
+ * through fp32: a token's q and k err by 2^-24 at most, what it recalls, writes and reads by 4 times that,
+ * and independent errors add up in squares.
+ */
+START_TEST(norm_off_agrees_with_mpfr)
+{
+    static const gdn_engine *const engines[] = {&gdn_mpfr_engine, &gdn_dd_engine, &gdn_fp64_engine};
+    static const int which[] = {0, 1, 4, 10};
+    for (size_t i = 0; i < sizeof which / sizeof which[0]; i++) {
+        const scenario *s = &scenarios[which[i]];
+        inputs in = make_inputs(s);
+        outputs own = run_whole(&gdn_dd_engine, s, &in);
+        normalise(s, &in);
+        in.l2norm_off = true;
+        for (double scale = 0; scale <= 1; scale += 0.5) {
+            in.scale = scale;
+            outputs x[] = {run_whole(engines[0], s, &in), run_whole(engines[1], s, &in),
+                           run_whole(engines[2], s, &in)};
+            ck_near(s, "dd", &x[1], &x[0], true, exp2(s->dd_bits));
+            ck_near(s, "fp64", &x[2], &x[0], false, s->fp64);
+            double off = distance(&own, &x[1], STATE, true);
+            ck_assert_msg(off > 0 && off <= 4 * 0x1p-24 * sqrt(s->tokens), "%s: off by %g", s->name, off);
+            if (scale == 0) {
+                off = distance(&own, &x[1], O, true);
+                ck_assert_msg(off > 0 && off <= 4 * 0x1p-24 * sqrt(s->tokens), "%s: o off by %g", s->name,
+                              off);
+            }
+            in.scale = 2 * scale;
+            for (int e = 0; e < 3; e++) {
+                outputs twice = run_whole(engines[e], s, &in);
+                ck_times(s, &x[e], &twice, STATE, 1);
+                ck_times(s, &x[e], &twice, O, scale == 0 ? 1 : 2);
+                free_outputs(&twice);
+                free_outputs(&x[e]);
+            }
+        }
+        free_outputs(&own);
         free_inputs(&in);
     }
 }
@@ -1061,6 +1141,7 @@ int main(void)
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, engines_agree_with_mpfr, 0, SCENARIOS);
     tcase_add_test(c, doubled_beta_agrees_with_mpfr);
+    tcase_add_test(c, norm_off_agrees_with_mpfr);
     tcase_add_loop_test(c, blocks_change_no_bit, 0, SCENARIOS);
     tcase_add_loop_test(c, instruction_sets_change_no_bit, 0, SCENARIOS);
     tcase_add_loop_test(c, sampled_columns_change_no_bit, 0, SCENARIOS);

@@ -111,6 +111,10 @@ START_TEST(made_of_two)
         for (int c = 0; c < CACHES; c++) {
             problem p = make(2, 40 + (uint64_t)i);
             gdn_recipe r = recipe(prefills[i], c);
+            p.l2norm_off = i % 2; /* of keys below 1 in length */
+            p.scale = i % 3 ? 0.3 : 0;
+            for (size_t j = 0; p.l2norm_off && j < gdn_problem_rows(&p) * DK; j++)
+                p.k[j] *= 0.1f;
             result got = run(&p, &r), want = by_halves(&p, &r, prefills[i]);
             gdn_check_results(&p, &got, &want, "both halves");
             gdn_result_free(&got);

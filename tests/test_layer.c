@@ -184,6 +184,7 @@ static void long_double_layer(const gdn_layer_file *f, double *const *x)
     const gdn_layer_weights *w = &f->weights;
     const int D = s->hidden, dk = s->dk, dv = s->dv, H = s->value_heads, r = H / s->key_heads, T = f->tokens;
     const int keys = s->key_heads * dk;
+    const real scale = w->core.scale != 0 ? (real)w->core.scale : 1 / sqrtl(dk);
     real *S = gdn_test_alloc((size_t)(dk * dv), sizeof *S), *o = gdn_test_alloc((size_t)dv, sizeof *o);
     for (int h = 0; h < H; h++) {
         memset(S, 0, (size_t)(dk * dv) * sizeof *S);
@@ -215,6 +216,8 @@ static void long_double_layer(const gdn_layer_file *f, double *const *x)
                 qq += (real)q[i] * (real)q[i];
                 kk += (real)k[i] * (real)k[i];
             }
+            if (w->core.l2norm_off)
+                qq = kk = 1;
             for (int j = 0; j < dv; j++) {
                 real seen = 0;
                 for (int i = 0; i < dk; i++)
@@ -223,7 +226,7 @@ static void long_double_layer(const gdn_layer_file *f, double *const *x)
                 o[j] = 0;
                 for (int i = 0; i < dk; i++) {
                     S[i * dv + j] = expl(g) * S[i * dv + j] + (real)k[i] / sqrtl(kk) * delta;
-                    o[j] += S[i * dv + j] * (real)q[i] / sqrtl(qq * dk);
+                    o[j] += S[i * dv + j] * (real)q[i] / sqrtl(qq) * scale;
                 }
                 mean += o[j] * o[j] / dv;
             }
@@ -242,33 +245,43 @@ static void long_double_layer(const gdn_layer_file *f, double *const *x)
     free(S);
     free(o);
 }
-START_TEST(truth_against_long_double)
+static void check_truth(const model *m)
 {
-    model m = model_new(24, 2, 2, 6, 5, 40, 1);
-    m.f.weights.core.beta_shift = 1;
-    gdn_layer_outputs truth = truth_of(&m.f), again = truth_of(&m.f);
+    gdn_layer_outputs truth = truth_of(&m->f), again = truth_of(&m->f);
     for (gdn_layer_stage i = 0; i < GDN_LAYER_OUTPUT; i++)
-        memset(again.hi[i], 0, elements(&m.f, i) * sizeof **again.hi);
-    long_double_layer(&m.f, again.hi);
+        memset(again.hi[i], 0, elements(&m->f, i) * sizeof **again.hi);
+    long_double_layer(&m->f, again.hi);
     for (gdn_layer_stage i = 0; i < GDN_LAYER_OUTPUT; i++) {
         double error =
-            gdn_layer_error_of(again.hi[i], truth.hi[i], truth.lo[i], elements(&m.f, i), GDN_FP64).rel_l2;
+            gdn_layer_error_of(again.hi[i], truth.hi[i], truth.lo[i], elements(&m->f, i), GDN_FP64).rel_l2;
         GDN_CHECK(error <= gdn_tolerance.layer_model, "%s is off by %.3e", gdn_layer_stage_names[i], error);
     }
     double *output = again.hi[GDN_LAYER_OUTPUT], *y = truth.hi[GDN_LAYER_Y];
-    const int D = m.f.shape.hidden, wide = m.f.shape.value_heads * m.f.shape.dv;
-    for (int t = 0; t < m.f.tokens; t++)
+    const int D = m->f.shape.hidden, wide = m->f.shape.value_heads * m->f.shape.dv;
+    for (int t = 0; t < m->f.tokens; t++)
         for (int i = 0; i < D; i++) {
             output[t * D + i] = 0;
             for (int j = 0; j < wide; j++)
-                output[t * D + i] += (double)m.out[i * wide + j] * y[t * wide + j];
+                output[t * D + i] += (double)m->out[i * wide + j] * y[t * wide + j];
         }
     double error = gdn_layer_error_of(output, truth.hi[GDN_LAYER_OUTPUT], NULL,
-                                      elements(&m.f, GDN_LAYER_OUTPUT), GDN_FP64)
+                                      elements(&m->f, GDN_LAYER_OUTPUT), GDN_FP64)
                        .rel_l2;
     GDN_CHECK(error <= gdn_tolerance.layer_model, "output is off by %.3e", error);
     gdn_layer_outputs_free(&truth);
     gdn_layer_outputs_free(&again);
+}
+
+START_TEST(truth_against_long_double)
+{
+    model m = model_new(24, 2, 2, 6, 5, 40, 1);
+    m.f.weights.core.beta_shift = 1;
+    check_truth(&m);
+    m.f.weights.core.scale = 0.3;
+    check_truth(&m);
+    m.f.weights.core.beta_shift = 0;
+    m.f.weights.core.l2norm_off = true;
+    check_truth(&m);
     model_free(&m);
 }
 END_TEST

@@ -110,12 +110,12 @@ static quad model_gate(const problem *p, int h, size_t at)
     return -rate * quad_log1p(quad_exp((quad)p->a[at] + (quad)p->dt_bias[h]));
 }
 
-static void model_l2_norm(const float *x, int n, quad scale, quad *out)
+static void model_l2_norm(const float *x, int n, bool off, quad scale, quad *out)
 {
     quad sum = (quad)1 / 1000000;
     for (int i = 0; i < n; i++)
         sum += (quad)x[i] * x[i];
-    quad rstd = quad_rsqrt(sum);
+    quad rstd = off ? 1 : quad_rsqrt(sum);
     for (int i = 0; i < n; i++)
         out[i] = x[i] * rstd * scale;
 }
@@ -164,8 +164,8 @@ static model model_run(const problem *p)
         m.g[at] = model_gate(p, h, at);
         m.alpha[at] = model_alpha(p, m.g[at]);
         quad beta = (p->beta ? (quad)p->beta[at] : quad_sigmoid(p->b[at])) * power_of_two(p->beta_shift);
-        model_l2_norm(p->k + at * dk, s->dk, 1, k);
-        model_l2_norm(p->q + at * dk, s->dk, quad_rsqrt(s->dk), q);
+        model_l2_norm(p->k + at * dk, s->dk, p->l2norm_off, 1, k);
+        model_l2_norm(p->q + at * dk, s->dk, p->l2norm_off, p->scale != 0 ? p->scale : quad_rsqrt(s->dk), q);
         model_step(s, m.state + (size_t)h * dk * dv, k, q, m.alpha[at], beta, p->v + at * dv, m.o + at * dv);
         m.ms[at] = model_out_norm(m.o + at * dv, p->z + at * dv, p->w, s->dv, m.y + at * dv);
     }
@@ -214,7 +214,7 @@ static void check_model(const problem *p, const char *name)
 }
 
 /* Random inputs in several shapes; alpha stored, A instead of log A, an initial state, g and beta given, beta
- * doubled. */
+ * doubled; q scaled otherwise, and q and k as they come. */
 START_TEST(against_binary128)
 {
     const gdn_shape shapes[] = {{2, 16, 16}, {1, 1, 3}, {1, 3, 1}, {2, 7, 5}, {1, 20, 2}};
@@ -239,6 +239,15 @@ START_TEST(against_binary128)
         free(p.beta);
         p.beta = NULL;
         check_model(&p, "beta doubled");
+        p.beta_shift = 0;
+        p.scale = 0.3;
+        check_model(&p, "scale 0.3");
+        for (size_t j = 0; j < gdn_problem_rows(&p) * (size_t)p.shape.dk; j++)
+            p.k[j] *= 0x1p-3f; /* lengths below 1: longer ones grow without end */
+        p.l2norm_off = true;
+        check_model(&p, "the L2 norm off, scale 0.3");
+        p.scale = 0;
+        check_model(&p, "the L2 norm off");
         gdn_problem_free(&p);
     }
 }

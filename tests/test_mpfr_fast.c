@@ -134,6 +134,23 @@ START_TEST(all_keys)
 END_TEST
 
 /* Every count of limbs and digits near its edges, in several shapes, with an initial state. */
+/* q and k as they come, of lengths below 1, and q scaled otherwise. */
+START_TEST(norm_off_and_scaled)
+{
+    static const double scales[] = {0, 1, 0.5, -0.3};
+    for (int off = 0; off < 2; off++)
+        for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++) {
+            problem p = gdn_problem_new((gdn_shape){2, 16, 5}, 96, 8 + i);
+            p.l2norm_off = off;
+            p.scale = scales[i];
+            for (size_t j = 0; j < gdn_problem_rows(&p) * 16; j++)
+                p.k[j] *= 0x1p-3f;
+            agree(&p, off ? "the L2 norm off" : "another scale");
+            gdn_problem_free(&p);
+        }
+}
+END_TEST
+
 START_TEST(precisions)
 {
     static const int bits[] = {64, 65, 100, 113, 117, 118, 128, 129, 160, 177, 178, 300, 1000, 4096};
@@ -691,6 +708,7 @@ START_TEST(erased_beside_a_lagging_element)
 }
 END_TEST
 
-GDN_TEST_MAIN("mpfr_fast", all_keys, precisions, row_spreads, extreme_rows, zero_vectors, gates, repeated_key,
-              erasing, needle, poisoning, poisoned_state0, out_of_range, initial_state, read_in_the_middle,
-              blocks_and_threads, sampled_columns, fixed_point, erased_beside_a_lagging_element)
+GDN_TEST_MAIN("mpfr_fast", all_keys, norm_off_and_scaled, precisions, row_spreads, extreme_rows, zero_vectors,
+              gates, repeated_key, erasing, needle, poisoning, poisoned_state0, out_of_range, initial_state,
+              read_in_the_middle, blocks_and_threads, sampled_columns, fixed_point,
+              erased_beside_a_lagging_element)

@@ -225,9 +225,12 @@ static const float *as_input(const gdn_recipe *r, const float *x, int n, float *
     return out;
 }
 
-static result model_run(const problem *p, const gdn_recipe *r)
+static result model_run(const problem *p, const gdn_recipe *recipe)
 {
+    gdn_recipe own = *recipe, *r = &own;
     int dk = p->shape.dk, dv = p->shape.dv;
+    if (p->l2norm_off)
+        own.l2norm = GDN_L2_NONE;
     double q[GDN_MAX_DIM], k[GDN_MAX_DIM];
     float row_in[GDN_MAX_DIM];
     result x = gdn_result_new(p);
@@ -243,7 +246,8 @@ static result model_run(const problem *p, const gdn_recipe *r)
             double beta = p->beta ? p->beta[at] : op(r, gdn_sigmoid(p->b[at]));
             beta = ldexp(gdn_round(&gdn_formats[r->beta], beta), p->beta_shift);
             model_l2_norm(r, as_input(r, p->k + at * (size_t)dk, dk, row_in), dk, 1, k);
-            model_l2_norm(r, as_input(r, p->q + at * (size_t)dk, dk, row_in), dk, 1 / sqrt(dk), q);
+            model_l2_norm(r, as_input(r, p->q + at * (size_t)dk, dk, row_in), dk,
+                          p->scale != 0 ? p->scale : 1 / sqrt(dk), q);
             as_input(r, p->v + row, dv, row_in);
             for (int j = 0; j < dv; j++) {
                 double o = model_column(p, r, S, k, q, x.alpha[at], beta, row_in[j], h, t + 1, j);
@@ -354,6 +358,51 @@ START_TEST(bits_of_the_model_in_designs)
             gdn_problem_free(&p);
         }
     gdn_isa_force(best);
+}
+END_TEST
+
+/* The same with the L2 norm off, whatever the recipe says of it, and with other scales; o is linear in the
+ * scale. */
+START_TEST(norm_off_and_scaled)
+{
+    static const double scales[] = {0, 1, 0.5, -0.3};
+    make_recipes();
+    for (int i = 0; i < SHAPES; i += 3)
+        for (int r = 0; r < recipe_count; r++) {
+            problem p = gdn_problem_new(shape_at(i, 2), 9, 70 + (uint64_t)i);
+            for (size_t j = 0; j < 18 * (size_t)p.shape.dk; j++) {
+                p.q[j] *= 0x1p-4f;
+                p.k[j] *= 0x1p-4f;
+            }
+            p.l2norm_off = (i + r) % 4 != 0;
+            p.scale = scales[(i / 3 + r) % 4];
+            result x = run(&p, &recipes[r]), want = model_run(&p, &recipes[r]);
+            check_results(&p, &recipes[r], &x, &want, "L2 norm off or scaled");
+            gdn_result_free(&x);
+            gdn_result_free(&want);
+            gdn_problem_free(&p);
+        }
+}
+END_TEST
+
+START_TEST(linear_in_the_scale)
+{
+    for (int i = 0; i < SHAPES; i += 2)
+        for (int r = 0; r < gdn_recipe_count; r++) {
+            problem p = gdn_problem_new(shape_at(i, 1), 20, 120 + (uint64_t)i);
+            p.scale = 0.3;
+            result one = run(&p, &gdn_recipes[r]);
+            p.scale = 0.6;
+            result two = run(&p, &gdn_recipes[r]);
+            for (size_t j = 0; j < gdn_problem_values(&p); j++)
+                one.o[j] *= 2;
+            check_bits(two.o, one.o, gdn_problem_values(&p), &gdn_recipes[r], &p.shape, "o, scale doubled");
+            check_bits(two.state, one.state, gdn_problem_state(&p), &gdn_recipes[r], &p.shape,
+                       "state, scale doubled");
+            gdn_result_free(&one);
+            gdn_result_free(&two);
+            gdn_problem_free(&p);
+        }
 }
 END_TEST
 
@@ -1155,10 +1204,10 @@ START_TEST(sampled_columns_are_refused)
 }
 END_TEST
 
-GDN_TEST_MAIN("recurrent", bits_of_the_model, bits_of_the_model_in_designs, lengths_of_normalised_keys,
-              casts_of_out_norm, beta_of_two_reflects, operations_are_counted, scaling_of_v_is_exact,
-              linear_in_v, columns_are_independent, split_anywhere, resume_from_state,
-              beta_zero_is_pure_decay, orthonormal_keys_recall_exactly, unit_keys_miss_by_eps,
-              state_rests_on_its_grid, stochastic_seeds, stochastic_is_unbiased,
+GDN_TEST_MAIN("recurrent", bits_of_the_model, bits_of_the_model_in_designs, norm_off_and_scaled,
+              linear_in_the_scale, lengths_of_normalised_keys, casts_of_out_norm, beta_of_two_reflects,
+              operations_are_counted, scaling_of_v_is_exact, linear_in_v, columns_are_independent,
+              split_anywhere, resume_from_state, beta_zero_is_pure_decay, orthonormal_keys_recall_exactly,
+              unit_keys_miss_by_eps, state_rests_on_its_grid, stochastic_seeds, stochastic_is_unbiased,
               stochastic_draws_are_independent, instruction_sets_agree, heads_are_independent,
               outputs_on_demand, sampled_columns_are_refused)
