@@ -75,12 +75,17 @@ static gdn_status validate(gdn_experiment *e, gdn_error *err)
     for (unsigned i = 0; i < f->populations_count; i++)
         if ((status = gdn_check_population(&c, i)))
             return status;
-    return GDN_OK;
+    return gdn_checkpoints_expand(e, err);
 }
 
 /* ---- loading ---- */
 
 gdn_status gdn_experiment_load(const char *path, gdn_experiment **out, gdn_error *err)
+{
+    return gdn_experiment_load_text(path, NULL, out, err);
+}
+
+gdn_status gdn_experiment_load_text(const char *path, const char *text, gdn_experiment **out, gdn_error *err)
 {
     *out = NULL;
     static const gdn_yaml_words words = {"the experiment file",
@@ -89,8 +94,9 @@ gdn_status gdn_experiment_load(const char *path, gdn_experiment **out, gdn_error
     gdn_experiment *e = gdn_calloc(1, sizeof *e);
     if (!e)
         return gdn_no_memory(err, "an experiment");
-    gdn_yaml y = {.path = NULL};
-    gdn_status status = gdn_yaml_open(&y, path, &words, &gdn_experiment_schema, err);
+    gdn_yaml y = {.text = text ? strdup(text) : NULL};
+    gdn_status status = text && !y.text ? gdn_no_memory(err, path)
+                                        : gdn_yaml_open(&y, path, &words, &gdn_experiment_schema, err);
     e->path = y.path;
     e->text = y.text;
     e->file = y.data;
@@ -113,11 +119,33 @@ void gdn_experiment_free(gdn_experiment *e)
 {
     if (!e)
         return;
+    gdn_checkpoints_close(e);
     gdn_yaml y = {
         .path = e->path, .text = e->text, .schema = &gdn_experiment_schema, .data = (cyaml_data_t *)e->file};
     gdn_yaml_close(&y);
     free(e->profiles);
     free(e);
+}
+
+gdn_status gdn_experiment_limit(gdn_experiment *e, int seeds, long max_length, gdn_error *err)
+{
+    if (seeds)
+        e->file->seeds = seeds;
+    if (!max_length)
+        return GDN_OK;
+    for (unsigned i = 0; i <= e->file->populations_count; i++) {
+        bool top = i == e->file->populations_count;
+        gdn_population *p = top ? NULL : &e->file->populations[i];
+        double *x = top ? e->file->lengths : p->lengths;
+        unsigned *n = top ? &e->file->lengths_count : &p->lengths_count, kept = 0;
+        while (kept < *n && x[kept] <= (double)max_length)
+            kept++;
+        if (*n && !kept)
+            return gdn_fail(err, GDN_BAD_INPUT, "%s: --max-length %ld leaves no length; the shortest is %g",
+                            e->path, max_length, x[0]);
+        *n = kept;
+    }
+    return GDN_OK;
 }
 
 int gdn_experiment_profile(const gdn_experiment *e, const char *name)

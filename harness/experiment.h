@@ -44,9 +44,22 @@ typedef struct gdn_projection {
     char *weight; /* [H, D] */
 } gdn_projection;
 
-/* Tensors of a safetensors file by role; [1, T, H, d], [1, T, H], [H] or [dv], a leading 1 may be absent. */
+/* How tensors of a file lie: of tokens, [B, T, H, d] or [B, H, T, d]; of states, [B, H, dk, dv] or [B, H, dv, dk]. */
+typedef enum gdn_layout { GDN_LAYOUT_BTHD, GDN_LAYOUT_BHTD, GDN_LAYOUTS } gdn_layout;
+typedef enum gdn_state_layout { GDN_STATE_KV, GDN_STATE_VK, GDN_STATE_LAYOUTS } gdn_state_layout;
+extern const char *const gdn_layout_names[GDN_LAYOUTS];             /* "bthd", "bhtd" */
+extern const char *const gdn_state_layout_names[GDN_STATE_LAYOUTS]; /* "kv", "vk" */
+
+/*
+ * Tensors of a safetensors file by role; [B, T, H, d], [B, T, H], [H] or [dv], a leading B = 1 may be absent. Sequences
+ * of a batch are heads: B H of them, b slowest.
+ */
 typedef struct gdn_file_spec {
     char *path; /* relative to the experiment file */
+    gdn_layout layout;
+    gdn_state_layout state_layout;
+    bool *l2norm;  /* NULL: true; false: q and k come normalised, or are meant as they are */
+    double *scale; /* of q; NULL: d_k^(-1/2) */
     char *q, *k, *v;
     char *a, *g, *b, *beta;
     gdn_projection *project_a;
@@ -59,7 +72,19 @@ typedef struct gdn_recorded_spec {
     char *name;
     char *g, *o, *state, *y; /* tensors; state is the one after the last token */
     int output;              /* gdn_format_id of the ulps: format in which the outputs are stored */
+    char *storage; /* the profile whose stored parameters the kernel ran on; NULL: the file's own, so that all is arith */
 } gdn_recorded_spec;
+
+/*
+ * A checkpoint as a population: the true A_log, dt_bias and norm weight of each of its GDN layers. On loading it becomes
+ * one population a layer, called NAME.layer-N, with the layer's value heads; inputs are drawn as for any other.
+ */
+typedef struct gdn_checkpoint_spec {
+    char *path;     /* a file, an index or a folder, relative to the experiment file */
+    double *layers; /* [layers_count] which; NULL: all */
+    unsigned layers_count;
+    struct gdn_checkpoint_layer *of; /* of a population that came of one: its layer (harness/source_checkpoint.h) */
+} gdn_checkpoint_spec;
 
 typedef struct gdn_population {
     char *name;
@@ -77,6 +102,7 @@ typedef struct gdn_population {
     unsigned sequences_count;
     gdn_draw *a_log, *dt_bias, *norm_weight;
     gdn_file_spec *file;
+    gdn_checkpoint_spec *checkpoint;
     gdn_recorded_spec *recorded;
     unsigned recorded_count;
     char **profiles; /* instead of the experiment's */
@@ -85,6 +111,7 @@ typedef struct gdn_population {
     unsigned quantities_count;
     double *lengths; /* instead of the experiment's */
     unsigned lengths_count;
+    unsigned entry; /* of the YAML's list: a checkpoint is one entry and several populations */
 } gdn_population;
 
 /* A profile of the user's: a built-in one to start from, and what differs. */
@@ -148,6 +175,8 @@ typedef struct gdn_experiment {
     gdn_experiment_file *file; /* what the YAML says */
     char *path;                /* of the YAML */
     char *text;                /* its text */
+    gdn_population *given;     /* [given_count] the YAML's own populations, where a checkpoint among them became several */
+    unsigned given_count;
     gdn_profile *profiles;     /* [profile_count]: built-in ones, then those defined here */
     int profile_count;
     gdn_ladder_id ladder;
@@ -157,7 +186,13 @@ typedef struct gdn_experiment {
 
 /* Read and validate. On failure *out is NULL. */
 gdn_status gdn_experiment_load(const char *path, gdn_experiment **out, gdn_error *err);
+
+/* The same of a text, as if the file held it. */
+gdn_status gdn_experiment_load_text(const char *path, const char *text, gdn_experiment **out, gdn_error *err);
 void gdn_experiment_free(gdn_experiment *e);
+
+/* What a command line overrides: the number of seeds; drop lengths above max_length. 0: as the file says. */
+gdn_status gdn_experiment_limit(gdn_experiment *e, int seeds, long max_length, gdn_error *err);
 
 /* Index into profiles of the one called `name`, or -1. */
 int gdn_experiment_profile(const gdn_experiment *e, const char *name);

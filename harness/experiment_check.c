@@ -58,25 +58,31 @@ gdn_status gdn_check_name(gdn_checker *c, const char *path, const char *name)
     return GDN_OK;
 }
 
-gdn_status gdn_check_profiles(gdn_checker *c, const char *where, char **names, unsigned n)
+gdn_status gdn_check_profile(gdn_checker *c, const char *path, const char *name)
 {
     const char *all[512];
-    for (int i = 0; i < c->e->profile_count && i < 512; i++)
+    int n = c->e->profile_count < 512 ? c->e->profile_count : 512;
+    if (gdn_experiment_profile(c->e, name) >= 0)
+        return GDN_OK;
+    for (int i = 0; i < n; i++)
         all[i] = c->e->profiles[i].name;
-    for (unsigned i = 0; i < n; i++) {
+    const char *near = gdn_nearest(name, all, n);
+    return gdn_bad(c, path, "'%s' is not a profile%s%s%s; `gdnprec list profiles` shows them", name,
+                   near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+}
+
+gdn_status gdn_check_profiles(gdn_checker *c, const char *where, char **names, unsigned n)
+{
+    gdn_status status = GDN_OK;
+    for (unsigned i = 0; i < n && !status; i++) {
         char path[160];
         snprintf(path, sizeof path, "%sprofiles/%u", where, i);
-        if (gdn_experiment_profile(c->e, names[i]) < 0) {
-            const char *near =
-                gdn_nearest(names[i], all, c->e->profile_count < 512 ? c->e->profile_count : 512);
-            return gdn_bad(c, path, "'%s' is not a profile%s%s%s; `gdnprec list profiles` shows them",
-                           names[i], near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
-        }
-        for (unsigned j = 0; j < i; j++)
+        status = gdn_check_profile(c, path, names[i]);
+        for (unsigned j = 0; j < i && !status; j++)
             if (strcmp(names[i], names[j]) == 0)
-                return gdn_bad(c, path, "the profile '%s' is named twice", names[i]);
+                status = gdn_bad(c, path, "the profile '%s' is named twice", names[i]);
     }
-    return GDN_OK;
+    return status;
 }
 
 gdn_status gdn_check_lengths(gdn_checker *c, const char *where, const char *key, const double *x, unsigned n)

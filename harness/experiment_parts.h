@@ -35,6 +35,9 @@ gdn_status gdn_check_bounded(gdn_checker *c, const char *path, const double *x, 
 
 gdn_status gdn_check_name(gdn_checker *c, const char *path, const char *name);
 
+/* `name` is a profile. */
+gdn_status gdn_check_profile(gdn_checker *c, const char *path, const char *name);
+
 /* The list `profiles` under `where` ("" or "populations/2/") names profiles that exist, each once. */
 gdn_status gdn_check_profiles(gdn_checker *c, const char *where, char **names, unsigned n);
 
@@ -51,5 +54,10 @@ gdn_status gdn_profile_define(gdn_checker *c, unsigned i, gdn_profile *p);
 
 /* Population i (population_check.c). */
 gdn_status gdn_check_population(gdn_checker *c, unsigned i);
+
+/* Put the layers of checkpoints into the list of populations, and take them out again
+ * (experiment_checkpoint.c). */
+gdn_status gdn_checkpoints_expand(gdn_experiment *e, gdn_error *err);
+void gdn_checkpoints_close(gdn_experiment *e);
 
 #endif

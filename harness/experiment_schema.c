@@ -4,6 +4,8 @@
 
 const char *const gdn_init_names[GDN_INITS] = {"fla", "hf",       "megatron", "ones",
                                                "tau", "fla-bf16", "hf-bf16",  "megatron-bf16"};
+const char *const gdn_layout_names[GDN_LAYOUTS] = {"bthd", "bhtd"};
+const char *const gdn_state_layout_names[GDN_STATE_LAYOUTS] = {"kv", "vk"};
 
 #define REQUIRED CYAML_FLAG_DEFAULT
 #define OPTIONAL CYAML_FLAG_OPTIONAL
@@ -45,6 +47,8 @@ static const cyaml_strval_t l2norm_table[] = {{"sum-eps", GDN_L2_SUM_EPS},
                                               {"mean-eps", GDN_L2_MEAN_EPS},
                                               {"none", GDN_L2_NONE}};
 static const cyaml_strval_t carrier_table[] = {{"g", GDN_CARRIER_G}, {"alpha-log2", GDN_CARRIER_ALPHA}};
+static const cyaml_strval_t layout_table[] = {{"bthd", GDN_LAYOUT_BTHD}, {"bhtd", GDN_LAYOUT_BHTD}};
+static const cyaml_strval_t state_layout_table[] = {{"kv", GDN_STATE_KV}, {"vk", GDN_STATE_VK}};
 static const cyaml_strval_t bool_table[] = {{"false", false}, {"true", true}};
 static const cyaml_strval_t rung_table[] = {{"fp64", GDN_LADDER_FP64}, {"mpfr", GDN_LADDER_MPFR}};
 static const cyaml_strval_t format_table[] = {{"fp32", GDN_FP32}, {"tf32", GDN_TF32}, {"fp16", GDN_FP16},
@@ -81,6 +85,10 @@ static const cyaml_schema_field_t file_fields[] = {
     STRINGS("norm_weight", gdn_file_spec, norm_weight),
     STRINGS("z", gdn_file_spec, z),
     STRINGS("initial_state", gdn_file_spec, initial_state),
+    CHOICE("layout", gdn_file_spec, layout, layout_table),
+    CHOICE("state_layout", gdn_file_spec, state_layout, state_layout_table),
+    CHOICE_PTR("l2norm", gdn_file_spec, l2norm, bool_table),
+    NUMBER_PTR("scale", gdn_file_spec, scale),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t recorded_fields[] = {
@@ -90,6 +98,12 @@ static const cyaml_schema_field_t recorded_fields[] = {
     STRINGS("state", gdn_recorded_spec, state),
     STRINGS("y", gdn_recorded_spec, y),
     CHOICE("output", gdn_recorded_spec, output, format_table),
+    STRINGS("storage", gdn_recorded_spec, storage),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t checkpoint_fields[] = {
+    STRING1("path", gdn_checkpoint_spec, path),
+    LIST("layers", OPTIONAL, gdn_checkpoint_spec, layers, &number),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t recorded_entry = {
@@ -113,6 +127,7 @@ static const cyaml_schema_field_t population_fields[] = {
     MAPPING("dt_bias", gdn_population, dt_bias, draw_fields),
     MAPPING("norm_weight", gdn_population, norm_weight, draw_fields),
     MAPPING("file", gdn_population, file, file_fields),
+    MAPPING("checkpoint", gdn_population, checkpoint, checkpoint_fields),
     LIST("recorded", OPTIONAL, gdn_population, recorded, &recorded_entry),
     LIST("profiles", OPTIONAL, gdn_population, profiles, &string),
     LIST("quantities", OPTIONAL, gdn_population, quantities, &quantity),

@@ -45,13 +45,25 @@ static gdn_status recorded_ok(gdn_checker *c, unsigned i, const gdn_population *
         if (!status && !r->g && !r->o && !r->state && !r->y)
             status =
                 gdn_bad(c, path, "'%s' names no tensor; at least one of g, o, state, y is wanted", r->name);
+        if (!status && r->storage)
+            status = gdn_check_profile(c, gdn_at(c, "populations/%u/recorded/%u/storage", i, j), r->storage);
+        if (!status && r->storage && p->file->g)
+            status =
+                gdn_bad(c, c->path, "where g is given nothing is stored; storage wants a_log and dt_bias");
     }
     return status;
 }
 
+/* Factors of q that neither fp32 nor its products with q^ and the state lose altogether. */
+static const double least_scale = 1e-30, most_scale = 1e30;
+
 static gdn_status file_ok(gdn_checker *c, unsigned i, const gdn_population *p)
 {
     const gdn_file_spec *f = p->file;
+    if (f->scale && !(fabs(*f->scale) >= least_scale && fabs(*f->scale) <= most_scale))
+        return gdn_bad(c, gdn_at(c, "populations/%u/file/scale", i),
+                       "%g is not allowed; a finite number other than 0, of size %g to %g, is", *f->scale,
+                       least_scale, most_scale);
     const char *path = gdn_at(c, "populations/%u/file", i);
     if (!f->q || !f->k || !f->v)
         return gdn_bad(c, path, "q, k and v must name tensors");
@@ -76,6 +88,29 @@ static gdn_status file_ok(gdn_checker *c, unsigned i, const gdn_population *p)
         return gdn_bad(c, gdn_at(c, "populations/%u/initial_scale", i),
                        "a file gives the initial state as initial_state; initial_scale is not allowed");
     return recorded_ok(c, i, p);
+}
+
+static gdn_status checkpoint_ok(gdn_checker *c, unsigned i, const gdn_population *p)
+{
+    const gdn_checkpoint_spec *spec = p->checkpoint;
+    gdn_status status = GDN_OK;
+    if (p->file)
+        return gdn_bad(c, gdn_at(c, "populations/%u/checkpoint", i),
+                       "a file gives all of its population; a checkpoint beside it is not allowed");
+    if (gdn_yaml_has(c->e->text, gdn_at(c, "populations/%u/heads", i)))
+        return gdn_bad(c, c->path,
+                       "a checkpoint says how many value heads a layer has; heads is not allowed");
+    if (p->a_log || p->dt_bias || p->norm_weight)
+        return gdn_bad(c, gdn_at(c, "populations/%u/checkpoint", i),
+                       "a checkpoint gives the parameters; a_log, dt_bias and norm_weight are not allowed");
+    for (unsigned j = 0; j < spec->layers_count && !status; j++) {
+        status = gdn_check_whole(c, gdn_at(c, "populations/%u/checkpoint/layers/%u", i, j), spec->layers[j],
+                                 0, 1e6);
+        for (unsigned k = 0; k < j && !status; k++)
+            if (spec->layers[k] == spec->layers[j])
+                status = gdn_bad(c, c->path, "layer %.0f is named twice", spec->layers[j]);
+    }
+    return status;
 }
 
 /* Fields that drawn populations and those of files share, and their defaults. */
@@ -128,6 +163,7 @@ static gdn_status sequences_ok(gdn_checker *c, unsigned i, const gdn_population 
 gdn_status gdn_check_population(gdn_checker *c, unsigned i)
 {
     gdn_population *p = &c->e->file->populations[i];
+    p->entry = i;
     gdn_status status = gdn_check_name(c, gdn_at(c, "populations/%u/name", i), p->name);
     for (unsigned j = 0; j < i && !status; j++)
         if (strcmp(p->name, c->e->file->populations[j].name) == 0)
@@ -137,16 +173,18 @@ gdn_status gdn_check_population(gdn_checker *c, unsigned i)
         return status;
     if (!p->profiles && !c->e->file->profiles)
         return gdn_bad(c, gdn_at(c, "populations/%u", i), "no profiles, neither here nor for the experiment");
+    if (p->checkpoint && (status = checkpoint_ok(c, i, p)))
+        return status;
     if (p->file)
         return file_ok(c, i, p);
     if (p->recorded)
         return gdn_bad(c, gdn_at(c, "populations/%u/recorded", i), "recorded outputs need a file");
-    if (!p->a_log || !p->dt_bias)
+    if (!p->checkpoint && (!p->a_log || !p->dt_bias))
         return gdn_bad(c, gdn_at(c, "populations/%u", i),
                        "a_log and dt_bias are wanted, each as uniform, init or values");
     if (!p->lengths && !c->e->file->lengths)
         return gdn_bad(c, gdn_at(c, "populations/%u", i), "no lengths, neither here nor for the experiment");
-    if ((status = heads_ok(c, i, p)) || (status = sequences_ok(c, i, p)))
+    if ((!p->checkpoint && (status = heads_ok(c, i, p))) || (status = sequences_ok(c, i, p)))
         return status;
     if (p->keys == GDN_KEYS_LOW_RANK || p->keys == GDN_KEYS_SPREAD)
         status = gdn_check_whole(c, gdn_at(c, "populations/%u/rank", i), p->rank, 1, c->e->file->dk);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "harness/source_checkpoint.h"
 #include "harness/source_file.h"
 #include "kernels/portable.h"
 
@@ -111,6 +112,15 @@ static void draw(const gdn_draw *d, const initialiser *init, const double *dt_bi
     }
 }
 
+/* ---- parameters of a checkpoint ---- */
+
+static void take(const gdn_checkpoint_layer *l, gdn_source *s)
+{
+    memcpy(s->a_log, l->a_log, (size_t)l->heads * sizeof *l->a_log);
+    memcpy(s->dt_bias, l->dt_bias, (size_t)l->heads * sizeof *l->dt_bias);
+    memcpy(s->norm_weight, l->norm_weight, (size_t)l->dv * sizeof *l->norm_weight);
+}
+
 /* ---- identity ---- */
 
 typedef struct text {
@@ -129,6 +139,11 @@ __attribute__((format(printf, 2, 3))) static void say(text *t, const char *forma
         t->n = sizeof t->s - 1;
 }
 
+static void say_values(text *t, const double *x, unsigned n)
+{
+    say(t, "%u values %016" PRIx64, n, (uint64_t)XXH3_64bits(x, n * sizeof *x));
+}
+
 static void say_draw(text *t, const char *key, const gdn_draw *d)
 {
     say(t, ";%s=", key);
@@ -139,8 +154,18 @@ static void say_draw(text *t, const char *key, const gdn_draw *d)
     else if (d->uniform)
         say(t, "U(%.17g,%.17g)", d->uniform[0], d->uniform[1]);
     else /* any number of them: by hash, so that the text has room for what follows */
-        say(t, "%u values %016" PRIx64, d->values_count,
-            (uint64_t)XXH3_64bits(d->values, d->values_count * sizeof *d->values));
+        say_values(t, d->values, d->values_count);
+}
+
+/* A checkpoint is what it holds, wherever it lies. */
+static void say_layer(text *t, const gdn_checkpoint_layer *l)
+{
+    say(t, ";a_log=");
+    say_values(t, l->a_log, (unsigned)l->heads);
+    say(t, ";dt_bias=");
+    say_values(t, l->dt_bias, (unsigned)l->heads);
+    say(t, ";norm_weight=");
+    say_values(t, l->norm_weight, (unsigned)l->dv);
 }
 
 static void describe(const gdn_source *s, text *t)
@@ -150,9 +175,13 @@ static void describe(const gdn_source *s, text *t)
     say(t, ";rank=%d;zipf=%d/2;values=%s;a=%.17g+%.17gN;b=%.17g+%.17gN", s->spec.rank,
         s->spec.zipf_half_steps, gdn_values_names[p->values], s->spec.a_mean, s->spec.a_scale, s->spec.b_mean,
         s->spec.b_scale);
-    say_draw(t, "a_log", p->a_log);
-    say_draw(t, "dt_bias", p->dt_bias);
-    say_draw(t, "norm_weight", p->norm_weight);
+    if (p->checkpoint) {
+        say_layer(t, p->checkpoint->of);
+    } else {
+        say_draw(t, "a_log", p->a_log);
+        say_draw(t, "dt_bias", p->dt_bias);
+        say_draw(t, "norm_weight", p->norm_weight);
+    }
     /* fields that came later: said only where they are given, so that cell ids stay */
     if (s->spec.group > 1)
         say(t, ";group=%d", s->spec.group);
@@ -201,6 +230,10 @@ static gdn_status open_drawn(const gdn_experiment *e, gdn_source *s, gdn_error *
     s->length_count = (int)n;
     for (unsigned i = 0; i < n; i++)
         s->lengths[i] = (int64_t)lengths[i];
+    if (p->checkpoint) {
+        take(p->checkpoint->of, s);
+        return GDN_OK;
+    }
     draw(p->dt_bias, init_dt_bias, NULL, GDN_STREAM_DT_BIAS, s->seed, s->shape.heads, s->dt_bias);
     draw(p->a_log, init_a_log, s->dt_bias, GDN_STREAM_A_LOG, s->seed, s->shape.heads, s->a_log);
     draw(p->norm_weight, init_norm_weight, NULL, GDN_STREAM_NORM_WEIGHT, s->seed, s->shape.dv,
@@ -209,7 +242,7 @@ static gdn_status open_drawn(const gdn_experiment *e, gdn_source *s, gdn_error *
 }
 
 /* Where the packed sequences end; a file says only now how long it is. */
-static gdn_status open_sequences(const gdn_experiment *e, int index, gdn_source *s, gdn_error *err)
+static gdn_status open_sequences(const gdn_experiment *e, gdn_source *s, gdn_error *err)
 {
     const gdn_population *p = s->population;
     int n = (int)p->sequences_count;
@@ -223,7 +256,7 @@ static gdn_status open_sequences(const gdn_experiment *e, int index, gdn_source 
     if (n == 0 || s->sequences[n - 1] < last)
         return GDN_OK;
     char path[64];
-    snprintf(path, sizeof path, "populations/%d/sequences/%d", index, n - 1);
+    snprintf(path, sizeof path, "populations/%u/sequences/%d", p->entry, n - 1);
     return gdn_fail(err, GDN_BAD_INPUT,
                     "%s:%d: %s: %" PRId64 " is not inside the %" PRId64
                     " tokens of the file; sequences end before the last token",
@@ -244,7 +277,7 @@ gdn_status gdn_source_open(const gdn_experiment *e, int index, uint64_t seed, in
     gdn_status status =
         s->population->file ? gdn_source_open_file(e, s, &digest, err) : open_drawn(e, s, err);
     if (!status)
-        status = open_sequences(e, index, s, err);
+        status = open_sequences(e, s, err);
     if (!status) {
         int64_t last = s->lengths[s->length_count - 1];
         s->room = room = room < last ? room : (int)last;
@@ -269,39 +302,24 @@ void gdn_source_close(gdn_source *s)
 {
     if (!s)
         return;
-    void *all[] = {s->a_log, s->dt_bias, s->norm_weight, s->lengths,  s->text, s->q,
-                   s->k,     s->v,       s->z,           s->a,        s->g,    s->b,
-                   s->beta,  s->block,   s->state0,      s->sequences};
+    void *all[] = {s->a_log, s->dt_bias,   s->norm_weight, s->lengths,
+                   s->text,  s->projected, s->block,       s->sequences};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]);
-    for (int i = 0; i < s->recorded_count; i++) {
-        free(s->recorded[i].g);
-        free(s->recorded[i].o);
-        free(s->recorded[i].y);
-        free(s->recorded[i].state);
-    }
+    gdn_safetensors_close(s->file);
     free(s->recorded);
     free(s);
 }
 
-/* Some heads of some tokens of a file's tensor. */
-typedef struct cut {
-    int64_t first;
-    int n, head, heads;
-} cut;
-
-/* out[h][n][d] = x[first - 1 + n][head + h][d]; x: [T][H][d]. NULL when x is. */
-static const float *rows(const gdn_source *s, const float *x, const cut *c, size_t d, float **room)
+/* What a file has of the cut, or NULL. Whether its numbers can be read was found out on opening. */
+static const float *rows(const gdn_view *v, const gdn_cut *c, float **room)
 {
+    gdn_error never;
     float *out = *room;
-    size_t H = (size_t)s->shape.heads, n = (size_t)c->n;
-    if (!x)
+    if (!v->tensor)
         return NULL;
-    for (size_t h = 0; h < (size_t)c->heads; h++)
-        for (size_t t = 0; t < n; t++)
-            memcpy(out + (h * n + t) * d, x + (((size_t)c->first - 1 + t) * H + (size_t)c->head + h) * d,
-                   d * sizeof *x);
-    *room += (size_t)c->heads * n * d;
+    (void)gdn_view_floats(v, c, out, &never);
+    *room += (int64_t)c->heads * c->n * v->width;
     return out;
 }
 
@@ -311,15 +329,15 @@ void gdn_source_block(gdn_source *s, int64_t first, int n, int head, int heads, 
     float *room = s->block;
     *block = (gdn_block){.first = first, .tokens = n};
     if (s->population->file) {
-        const cut c = {first, n, head, heads};
-        block->q = rows(s, s->q, &c, dk, &room);
-        block->k = rows(s, s->k, &c, dk, &room);
-        block->v = rows(s, s->v, &c, dv, &room);
-        block->z = rows(s, s->z, &c, dv, &room);
-        block->a = rows(s, s->a, &c, 1, &room);
-        block->g = rows(s, s->g, &c, 1, &room);
-        block->b = rows(s, s->b, &c, 1, &room);
-        block->beta = rows(s, s->beta, &c, 1, &room);
+        const gdn_cut c = {first - 1, n, head, heads};
+        block->q = rows(&s->q, &c, &room);
+        block->k = rows(&s->k, &c, &room);
+        block->v = rows(&s->v, &c, &room);
+        block->z = rows(&s->z, &c, &room);
+        block->a = rows(&s->a, &c, &room);
+        block->g = rows(&s->g, &c, &room);
+        block->b = rows(&s->b, &c, &room);
+        block->beta = rows(&s->beta, &c, &room);
         return;
     }
     float *q = room, *k = q + tokens * dk, *v = k + tokens * dk, *z = v + tokens * dv, *a = z + tokens * dv,
@@ -336,74 +354,9 @@ void gdn_source_block(gdn_source *s, int64_t first, int n, int head, int heads, 
 
 void gdn_source_initial_state(const gdn_source *s, double *state0)
 {
-    size_t n = (size_t)s->shape.heads * (size_t)s->shape.dk * (size_t)s->shape.dv;
-    if (!s->state0) {
+    gdn_error never; /* as for rows() */
+    if (s->state0)
+        (void)gdn_view_states(s->state0, s->population->file->state_layout, s->shape, state0, &never);
+    else
         gdn_initial_state(s->population->initial_scale, &s->shape, s->seed, 0, state0);
-        return;
-    }
-    for (size_t i = 0; i < n; i++)
-        state0[i] = s->state0[i];
 }
-
-/* ---- recorded outputs ---- */
-
-typedef struct replay {
-    const gdn_recorded *r;
-    gdn_shape shape;
-    int64_t done; /* tokens so far, of all sequences: a block counts those of its own */
-} replay;
-
-static gdn_status replay_open(void **self, const gdn_setup *setup, gdn_error *err)
-{
-    replay *e = *self = gdn_calloc(1, sizeof *e);
-    if (!e)
-        return gdn_no_memory(err, "recorded outputs");
-    e->r = setup->recipe;
-    e->shape = setup->shape;
-    return GDN_OK;
-}
-
-/* to[h][n][d] = from[done + n][h][d]; what was not recorded is left alone. */
-static void replay_rows(const replay *e, const gdn_block *in, const float *from, size_t d, double *to)
-{
-    size_t H = (size_t)e->shape.heads, n = (size_t)in->tokens;
-    if (!from || !to)
-        return;
-    for (size_t h = 0; h < H; h++)
-        for (size_t t = 0; t < n; t++)
-            for (size_t j = 0; j < d; j++)
-                to[(h * n + t) * d + j] = from[(((size_t)e->done + t) * H + h) * d + j];
-}
-
-static gdn_status replay_advance(void *self, const gdn_block *in, const gdn_outputs *out, gdn_error *err)
-{
-    replay *e = self;
-    size_t dv = (size_t)e->shape.dv;
-    (void)err;
-    replay_rows(e, in, e->r->g, 1, out->g);
-    replay_rows(e, in, e->r->o, dv, out->o);
-    replay_rows(e, in, e->r->y, dv, out->y);
-    e->done += in->tokens;
-    return GDN_OK;
-}
-
-static gdn_status replay_read_state(void *self, double *hi, double *lo, gdn_error *err)
-{
-    const replay *e = self;
-    size_t n = (size_t)e->shape.heads * (size_t)e->shape.dk * (size_t)e->shape.dv;
-    (void)lo;
-    (void)err;
-    for (size_t i = 0; i < n; i++)
-        hi[i] = e->r->state[i];
-    return GDN_OK;
-}
-
-const gdn_engine gdn_recorded_engine = {
-    .name = "recorded",
-    .summary = "outputs read from a file, somebody else's kernel",
-    .pairs = false,
-    .open = replay_open,
-    .advance = replay_advance,
-    .read_state = replay_read_state,
-    .close = free,
-};

@@ -3,23 +3,28 @@
  * source -- the true parameters and the inputs of one task: a population at one seed, drawn or read from a
  * file.
  *
- * True parameters are fp32 values. Inputs come block by block in the layout of base/engine.h.
+ * True parameters are fp32 values (the norm weight of a checkpoint where w - 1 rests: 1 + an fp32 value).
+ * Inputs come block by block in the layout of base/engine.h.
  */
 #ifndef GDN_HARNESS_SOURCE_H
 #define GDN_HARNESS_SOURCE_H
 
 #include "base/engine.h"
 #include "harness/experiment.h"
+#include "harness/view.h"
 
-/* Outputs read from the file, [T][H][..] as the file holds them; NULL where not named. */
+/* Outputs in the file; NULL where no tensor is named. */
 typedef struct gdn_recorded {
     const gdn_recorded_spec *spec;
     int64_t tokens;
-    int dv;
-    float *g;     /* [T][H] */
-    float *o, *y; /* [T][H][dv] */
-    float *state; /* [H][dk][dv] after token T */
+    const gdn_view *g, *o, *y;
+    const gdn_tensor *state; /* after the last token */
+    gdn_state_layout state_layout;
+    gdn_view views[3]; /* what g, o and y point to */
 } gdn_recorded;
+
+/* The format in which a quantity was recorded: the spec's `output`, else that of its tensor. */
+gdn_format_id gdn_recorded_format(const gdn_recorded *r, gdn_quantity q);
 
 typedef struct gdn_source {
     const gdn_population *population;
@@ -35,15 +40,19 @@ typedef struct gdn_source {
     int64_t *sequences; /* [sequence_count] packed: after these tokens the state starts anew */
     int sequence_count;
     int beta_shift;  /* as in gdn_params */
+    bool l2norm_off; /* as in gdn_params */
+    double scale;    /* as in gdn_params */
     bool has_state0; /* the state starts from something other than zero */
     char *text;      /* canonical description: all that determines parameters and inputs but the seed */
     gdn_recorded *recorded; /* [recorded_count] */
     int recorded_count;
-    float *q, *k, *v, *z;    /* file: [T][H][d] */
-    float *a, *g, *b, *beta; /* file: [T][H] */
-    float *state0;           /* file: [H][dk][dv] or NULL */
-    float *block;            /* room for one block */
-    int room;                /* tokens it holds */
+    gdn_safetensors *file; /* open as long as the source is: */
+    gdn_view q, k, v, z, a, g, b, beta;
+    const gdn_tensor *state0;
+    float *projected; /* [B][T][H] a where it was projected, and as a tensor: */
+    gdn_tensor projection;
+    float *block; /* room for one block */
+    int room;     /* tokens it holds */
 } gdn_source;
 
 /* Open population `index` of the experiment at `seed`, for blocks of at most `room` tokens. */

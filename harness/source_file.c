@@ -17,6 +17,8 @@ enum { GDN_MAX_HIDDEN = 1 << 20 };
 typedef struct reader {
     const gdn_safetensors *file;
     const char *path;
+    const gdn_file_spec *spec;
+    int64_t B, T, H; /* sequences, tokens, value heads of a sequence */
     gdn_error *err;
 } reader;
 
@@ -30,54 +32,92 @@ static gdn_status find(const reader *r, const char *role, const char *name, cons
     return GDN_OK;
 }
 
-/* The dimensions of t without a leading 1, as text. */
-static const char *shape_text(const gdn_tensor *t, char *out, size_t size)
+/* Dimensions as text. */
+static const char *shape_text(const int64_t *dim, int rank, char *out, size_t size)
 {
     size_t n = (size_t)snprintf(out, size, "[");
-    for (int i = 0; i < t->rank && n < size; i++)
-        n += (size_t)snprintf(out + n, size - n, "%s%" PRId64, i ? ", " : "", t->dim[i]);
+    for (int i = 0; i < rank && n < size; i++)
+        n += (size_t)snprintf(out + n, size - n, "%s%" PRId64, i ? ", " : "", dim[i]);
     snprintf(out + (n < size ? n : size), n < size ? size - n : 0, "]");
     return out;
 }
 
-/* A shape that is wanted: [n0, n1, n2], missing dimensions 1 at the front. */
+/* A shape that is wanted; leading ones may be absent or present, and all dimensions but the last may be one
+ * where it is said so. */
 typedef struct extent {
-    int64_t n[3];
+    int n;
+    int64_t dim[4];
+    bool flat;
 } extent;
 
-/* Does t have this shape? Leading ones may be absent or present; [T, H, d] may come as [T H, d]. */
-static bool fits(const gdn_tensor *t, extent want)
+/* How a tensor comes. */
+typedef enum fit { FITS_NOT, FITS, FITS_FLAT } fit;
+
+static fit fits(const gdn_tensor *t, const extent *want)
 {
-    int64_t have[GDN_MAX_RANK], need[3];
+    int64_t have[GDN_MAX_RANK], need[4], rows = 1;
     int n = 0, m = 0;
     for (int i = 0; i < t->rank; i++)
         if (n || t->dim[i] != 1)
             have[n++] = t->dim[i];
-    for (int i = 0; i < 3; i++)
-        if (m || want.n[i] != 1)
-            need[m++] = want.n[i];
-    if (n == 2 && m == 3 && have[0] == need[0] * need[1] && have[1] == need[2])
-        return true;
-    return n == m && memcmp(have, need, (size_t)n * sizeof *have) == 0;
+    for (int i = 0; i < want->n; i++)
+        if (m || want->dim[i] != 1)
+            need[m++] = want->dim[i];
+    if (n == m && memcmp(have, need, (size_t)n * sizeof *have) == 0)
+        return FITS;
+    for (int i = 0; i + 1 < m; i++)
+        rows *= need[i];
+    return want->flat && n == 2 && m > 2 && have[0] == rows && have[1] == need[m - 1] ? FITS_FLAT : FITS_NOT;
 }
 
-/* Floats of the tensor `name`, which must have the shape `want`. A NULL name leaves *x NULL. */
+/* Can the tensor be read, as floats or (outputs) as doubles? fp64 numbers are floats only if each of them is.
+ */
+static gdn_status readable(const reader *r, const gdn_tensor *t, bool floats)
+{
+    const bool all = floats && t->dtype == GDN_DTYPE_F64;
+    const gdn_tensor none = {.name = t->name, .dtype = t->dtype, .rank = 1, .data = t->data};
+    gdn_error inner;
+    double *room = gdn_calloc(all ? (size_t)gdn_tensor_elements(t) : 1, sizeof *room);
+    if (!room)
+        return gdn_no_memory(r->err, t->name);
+    gdn_status status = floats ? gdn_tensor_floats(all ? t : &none, (float *)room, &inner)
+                               : gdn_tensor_doubles(&none, room, &inner);
+    free(room);
+    return status ? gdn_fail(r->err, status, "%s: tensor '%s': %s", r->path, t->name, inner.text) : GDN_OK;
+}
+
+/* The tensor `name`, which must have the shape `want`. A NULL name leaves *t NULL. */
+static gdn_status take(const reader *r, const char *role, const char *name, const extent *want, bool floats,
+                       const gdn_tensor **t, fit *how)
+{
+    char shape[160], wanted[160];
+    int first = 0;
+    *t = NULL;
+    if (!name)
+        return GDN_OK;
+    gdn_status status = find(r, role, name, t);
+    if (status)
+        return status;
+    while (first + 1 < want->n && want->dim[first] == 1)
+        first++;
+    *how = fits(*t, want);
+    if (*how == FITS_NOT)
+        return gdn_fail(r->err, GDN_BAD_INPUT,
+                        "%s: tensor '%s' has shape %s; %s wants %s (ones may stand before it)", r->path, name,
+                        shape_text((*t)->dim, (*t)->rank, shape, sizeof shape), role,
+                        shape_text(want->dim + first, want->n - first, wanted, sizeof wanted));
+    return readable(r, *t, floats);
+}
+
+/* All of the tensor `name` as floats. */
 static gdn_status load(const reader *r, const char *role, const char *name, extent want, float **x)
 {
     const gdn_tensor *t;
-    char shape[160];
     gdn_error inner;
-    if (!name)
-        return GDN_OK;
-    gdn_status status = find(r, role, name, &t);
-    if (status)
+    fit how;
+    gdn_status status = take(r, role, name, &want, true, &t, &how);
+    if (status || !t)
         return status;
-    if (!fits(t, want))
-        return gdn_fail(r->err, GDN_BAD_INPUT,
-                        "%s: tensor '%s' has shape %s; %s wants [%" PRId64 ", %" PRId64 ", %" PRId64
-                        "] (leading ones may be left out)",
-                        r->path, name, shape_text(t, shape, sizeof shape), role, want.n[0], want.n[1],
-                        want.n[2]);
     *x = gdn_calloc((size_t)gdn_tensor_elements(t), sizeof **x);
     if (!*x)
         return gdn_no_memory(r->err, name);
@@ -86,42 +126,82 @@ static gdn_status load(const reader *r, const char *role, const char *name, exte
     return GDN_OK;
 }
 
-/* The last three dimensions T, H, d of a tensor [1, T, H, d] or [T, H, d]. */
-static gdn_status dims3(const reader *r, const char *role, const char *name, int64_t dim[3])
+/* What is known of a tensor of tokens before it is found. */
+typedef struct token_role {
+    const char *name; /* of the role */
+    const char *tensor;
+    int64_t heads; /* heads of it in a sequence: H, or those of the keys */
+    int64_t width; /* d; 0: a number a token, [B, T, H] */
+    bool floats;
+} token_role;
+
+/* The strides of a layout; flat: [B T H, d], whatever the layout. */
+static gdn_view strides(const reader *r, const token_role *x, bool flat)
 {
+    const int64_t d = x->width ? x->width : 1;
+    const bool heads_first = r->spec->layout == GDN_LAYOUT_BHTD && !flat;
+    return (gdn_view){.heads = r->H,
+                      .group = r->H / x->heads,
+                      .sequence = r->T * x->heads * d,
+                      .head = heads_first ? r->T * d : d,
+                      .token = heads_first ? d : x->heads * d,
+                      .width = d};
+}
+
+/* A view of a tensor of tokens; one without a tensor where none is named. */
+static gdn_status view(const reader *r, token_role x, gdn_view *v)
+{
+    const bool heads_first = r->spec->layout == GDN_LAYOUT_BHTD;
+    const extent want = {x.width ? 4 : 3,
+                         {r->B, heads_first ? x.heads : r->T, heads_first ? r->T : x.heads, x.width},
+                         x.width > 0};
+    const gdn_tensor *t;
+    fit how = FITS;
+    gdn_status status = take(r, x.name, x.tensor, &want, x.floats, &t, &how);
+    if (status)
+        return status;
+    *v = strides(r, &x, how == FITS_FLAT);
+    v->tensor = t;
+    return GDN_OK;
+}
+
+/* States [B, H, dk, dv], or [B, H, dv, dk]. */
+static gdn_status states(const reader *r, const char *role, const char *name, gdn_shape shape,
+                         const gdn_tensor **t)
+{
+    const bool vk = r->spec->state_layout == GDN_STATE_VK;
+    const extent want = {4, {r->B, r->H, vk ? shape.dv : shape.dk, vk ? shape.dk : shape.dv}, true};
+    fit how;
+    return take(r, role, name, &want, false, t, &how);
+}
+
+/* B, T, H and d of a tensor [B, T, H, d] or [T, H, d], or as the layout has them. */
+typedef struct dims {
+    int64_t B, T, H, d;
+} dims;
+
+static gdn_status dims_of(const reader *r, const char *role, const char *name, dims *x)
+{
+    static const char *const wanted[GDN_LAYOUTS] = {"[B, T, H, d] or [T, H, d]", "[B, H, T, d] or [H, T, d]"};
+    const gdn_layout layout = r->spec->layout;
     const gdn_tensor *t;
     char shape[160];
     gdn_status status = find(r, role, name, &t);
     if (status)
         return status;
-    if ((t->rank != 3 && !(t->rank == 4 && t->dim[0] == 1)) || gdn_tensor_elements(t) == 0)
-        return gdn_fail(r->err, GDN_BAD_INPUT,
-                        "%s: tensor '%s' has shape %s; %s wants [1, T, H, d] or [T, H, d]", r->path, name,
-                        shape_text(t, shape, sizeof shape), role);
-    memcpy(dim, t->dim + t->rank - 3, 3 * sizeof *dim);
+    if ((t->rank != 3 && t->rank != 4) || gdn_tensor_elements(t) == 0)
+        return gdn_fail(r->err, GDN_BAD_INPUT, "%s: tensor '%s' has shape %s; %s wants %s", r->path, name,
+                        shape_text(t->dim, t->rank, shape, sizeof shape), role, wanted[layout]);
+    const int64_t *last = t->dim + t->rank - 3;
+    const bool heads_first = layout == GDN_LAYOUT_BHTD;
+    *x = (dims){t->rank == 4 ? t->dim[0] : 1, last[heads_first], last[!heads_first], last[2]};
     return GDN_OK;
 }
 
-/* Repeat key heads for their group of value heads: head h takes floor(h / r). x: [T][Hk][d] becomes
- * [T][H][d]. */
-static gdn_status repeat_heads(const reader *r, float **x, int64_t T, int64_t Hk, int64_t H, int64_t d)
+/* a = input weight^T, summed in double and rounded once to the type of the input. a: [B][T][H]. */
+static gdn_status project(const reader *r, const gdn_projection *p, float **a)
 {
-    if (Hk == H)
-        return GDN_OK;
-    float *y = gdn_calloc((size_t)(T * H * d), sizeof *y);
-    if (!y)
-        return gdn_no_memory(r->err, "grouped heads");
-    for (int64_t t = 0; t < T; t++)
-        for (int64_t h = 0; h < H; h++)
-            memcpy(y + (t * H + h) * d, *x + (t * Hk + h / (H / Hk)) * d, (size_t)d * sizeof *y);
-    free(*x);
-    *x = y;
-    return GDN_OK;
-}
-
-/* a = input weight^T, summed in double and rounded once to the type of the input. a: [T][H]. */
-static gdn_status project(const reader *r, const gdn_projection *p, int64_t T, int64_t H, float **a)
-{
+    const int64_t rows = r->B * r->T, H = r->H;
     const gdn_tensor *input;
     float *x = NULL, *w = NULL;
     gdn_status status = find(r, "project_a.input", p->input, &input);
@@ -133,14 +213,14 @@ static gdn_status project(const reader *r, const gdn_projection *p, int64_t T, i
                         "%s: tensor '%s': a hidden dimension of %" PRId64 "; 1 to %d are allowed", r->path,
                         p->input, D, GDN_MAX_HIDDEN);
     gdn_format_id format = input->dtype == GDN_DTYPE_BF16 ? GDN_BF16 : GDN_FP32;
-    *a = gdn_calloc((size_t)(T * H), sizeof **a);
+    *a = gdn_calloc((size_t)(rows * H), sizeof **a);
     if (!*a)
         status = gdn_no_memory(r->err, "a projection");
     if (!status)
-        status = load(r, "project_a.input", p->input, (extent){{1, T, D}}, &x);
+        status = load(r, "project_a.input", p->input, (extent){3, {r->B, r->T, D}, false}, &x);
     if (!status)
-        status = load(r, "project_a.weight", p->weight, (extent){{1, H, D}}, &w);
-    for (int64_t t = 0; !status && t < T; t++)
+        status = load(r, "project_a.weight", p->weight, (extent){2, {H, D}, false}, &w);
+    for (int64_t t = 0; !status && t < rows; t++)
         for (int64_t h = 0; h < H; h++) {
             double sum = 0;
             for (int64_t i = 0; i < D; i++)
@@ -152,107 +232,151 @@ static gdn_status project(const reader *r, const gdn_projection *p, int64_t T, i
     return status;
 }
 
-/* A parameter as doubles. */
-static gdn_status parameter(const reader *r, const char *role, const char *name, int64_t n, double **out)
+/* What was projected, as a tensor [B, T, H]. */
+static gdn_status project_a(const reader *r, gdn_source *s)
+{
+    gdn_status status = project(r, r->spec->project_a, &s->projected);
+    if (status)
+        return status;
+    const token_role a = {"a", NULL, r->H, 0, true};
+    s->projection = (gdn_tensor){.name = "a projection",
+                                 .dtype = GDN_DTYPE_F32,
+                                 .rank = 3,
+                                 .dim = {r->B, r->T, r->H},
+                                 .data = s->projected,
+                                 .bytes = (uint64_t)(r->B * r->T * r->H) * sizeof *s->projected};
+    s->a = strides(r, &a, true);
+    s->a.tensor = &s->projection;
+    return GDN_OK;
+}
+
+/* A parameter as doubles, [times][n], the same every time; ones where none is named. */
+static gdn_status parameter(const reader *r, const char *role, const char *name, int64_t n, int64_t times,
+                            double **out)
 {
     float *x = NULL;
-    *out = gdn_calloc((size_t)n, sizeof **out);
+    *out = gdn_calloc((size_t)(n * times), sizeof **out);
     if (!*out)
         return gdn_no_memory(r->err, role);
-    gdn_status status = load(r, role, name, (extent){{1, 1, n}}, &x);
-    for (int64_t i = 0; i < n; i++)
-        (*out)[i] = x ? x[i] : 1;
+    gdn_status status = load(r, role, name, (extent){1, {n}, false}, &x);
+    for (int64_t i = 0; i < n * times; i++)
+        (*out)[i] = x ? x[i % n] : 1;
+    for (int64_t i = 0; i < n && !status; i++)
+        if (!((*out)[i] - (*out)[i] == 0))
+            status = gdn_fail(r->err, GDN_BAD_INPUT, "%s: %s[%d] is %g; finite values are allowed", r->path,
+                              role, (int)i, (*out)[i]);
     free(x);
     return status;
 }
 
-static gdn_status recorded(const reader *r, gdn_source *s, int64_t T)
+static gdn_status recorded_one(const reader *r, const gdn_source *s, gdn_recorded *out)
+{
+    const gdn_recorded_spec *spec = out->spec;
+    const token_role g = {"recorded g", spec->g, r->H, 0, false},
+                     o = {"recorded o", spec->o, r->H, s->shape.dv, false},
+                     y = {"recorded y", spec->y, r->H, s->shape.dv, false};
+    gdn_status status;
+    if (spec->y && !s->has_z)
+        return gdn_fail(r->err, GDN_BAD_INPUT, "%s: recorded '%s' has y, but the file names no z", r->path,
+                        spec->name);
+    if ((status = view(r, g, &out->views[0])) || (status = view(r, o, &out->views[1])) ||
+        (status = view(r, y, &out->views[2])) ||
+        (status = states(r, "recorded state", spec->state, s->shape, &out->state)))
+        return status;
+    const gdn_view **const to[] = {&out->g, &out->o, &out->y};
+    for (int i = 0; i < 3; i++)
+        *to[i] = out->views[i].tensor ? &out->views[i] : NULL;
+    return GDN_OK;
+}
+
+static gdn_status recorded(const reader *r, gdn_source *s)
 {
     const gdn_population *p = s->population;
-    int64_t H = s->shape.heads, dk = s->shape.dk, dv = s->shape.dv;
     gdn_status status = GDN_OK;
     s->recorded = gdn_calloc(p->recorded_count, sizeof *s->recorded);
     if (!s->recorded)
         return gdn_no_memory(r->err, "recorded outputs");
     s->recorded_count = (int)p->recorded_count;
     for (int i = 0; i < s->recorded_count && !status; i++) {
-        const gdn_recorded_spec *spec = &p->recorded[i];
         gdn_recorded *out = &s->recorded[i];
-        out->spec = spec;
-        out->tokens = T;
-        out->dv = (int)dv;
-        if (spec->y && !s->z)
-            status = gdn_fail(r->err, GDN_BAD_INPUT, "%s: recorded '%s' has y, but the file names no z",
-                              r->path, spec->name);
-        if (!status)
-            status = load(r, "recorded g", spec->g, (extent){{1, T, H}}, &out->g);
-        if (!status)
-            status = load(r, "recorded o", spec->o, (extent){{T, H, dv}}, &out->o);
-        if (!status)
-            status = load(r, "recorded y", spec->y, (extent){{T, H, dv}}, &out->y);
-        if (!status)
-            status = load(r, "recorded state", spec->state, (extent){{H, dk, dv}}, &out->state);
+        out->spec = &p->recorded[i];
+        out->tokens = r->T;
+        out->state_layout = r->spec->state_layout;
+        status = recorded_one(r, s, out);
     }
     return status;
 }
 
-static gdn_status all_finite(const reader *r, const char *role, const double *x, int n)
+/* The shape of the batch; *keys: key heads of a sequence. */
+static gdn_status shape_of(reader *r, gdn_source *s, int64_t *keys)
 {
-    for (int i = 0; x && i < n; i++)
-        if (!(x[i] - x[i] == 0))
-            return gdn_fail(r->err, GDN_BAD_INPUT, "%s: %s[%d] is %g; finite values are allowed", r->path,
-                            role, i, x[i]);
+    const gdn_file_spec *f = r->spec;
+    dims q = {0}, k = {0}, v = {0};
+    gdn_status status;
+    if ((status = dims_of(r, "q", f->q, &q)) || (status = dims_of(r, "k", f->k, &k)) ||
+        (status = dims_of(r, "v", f->v, &v)))
+        return status;
+    if (q.B != v.B || k.B != v.B || q.T != v.T || k.T != v.T || q.H != k.H || q.d != k.d || v.H % k.H != 0) {
+        const dims *const all[] = {&q, &k, &v};
+        char text[3][160];
+        for (int i = 0; i < 3; i++)
+            shape_text((const int64_t[]){all[i]->B, all[i]->T, all[i]->H, all[i]->d}, 4, text[i],
+                       sizeof text[i]);
+        return gdn_fail(
+            r->err, GDN_BAD_INPUT,
+            "%s: q is %s, k %s, v %s as [B, T, H, d]; q and k must agree, B and T must be one, and "
+            "the key heads must divide the value heads (layout is %s)",
+            r->path, text[0], text[1], text[2], gdn_layout_names[f->layout]);
+    }
+    if (q.d > GDN_MAX_DIM || v.d > GDN_MAX_DIM || v.B > GDN_MAX_HEADS || v.H > GDN_MAX_HEADS ||
+        v.B * v.H > GDN_MAX_HEADS || v.T > GDN_MAX_LENGTH)
+        return gdn_fail(r->err, GDN_BAD_INPUT, "%s: dims beyond %d, heads beyond %d or tokens beyond %d",
+                        r->path, GDN_MAX_DIM, GDN_MAX_HEADS, GDN_MAX_LENGTH);
+    r->B = v.B;
+    r->T = v.T;
+    r->H = v.H;
+    *keys = k.H;
+    s->shape = (gdn_shape){(int)(v.B * v.H), (int)q.d, (int)v.d};
     return GDN_OK;
 }
 
-static gdn_status fill(const reader *r, gdn_source *s)
+static gdn_status fill(reader *r, gdn_source *s)
 {
-    const gdn_file_spec *f = s->population->file;
-    int64_t q[3] = {0}, k[3] = {0}, v[3] = {0};
-    gdn_status status;
-    if ((status = dims3(r, "q", f->q, q)) || (status = dims3(r, "k", f->k, k)) ||
-        (status = dims3(r, "v", f->v, v)))
+    const gdn_file_spec *f = r->spec;
+    int64_t keys = 0;
+    gdn_status status = shape_of(r, s, &keys);
+    if (status)
         return status;
-    int64_t T = v[0], H = v[1], dk = k[2], dv = v[2];
-    if (q[0] != T || k[0] != T || q[1] != k[1] || q[2] != dk || H % k[1] != 0)
-        return gdn_fail(r->err, GDN_BAD_INPUT,
-                        "%s: q is [%" PRId64 ", %" PRId64 ", %" PRId64 "], k [%" PRId64 ", %" PRId64
-                        ", %" PRId64 "], v [%" PRId64 ", %" PRId64 ", %" PRId64
-                        "]; q and k must agree, T must be one, and the key "
-                        "heads must divide the value heads",
-                        r->path, q[0], q[1], q[2], k[0], k[1], k[2], T, H, dv);
-    if (dk > GDN_MAX_DIM || dv > GDN_MAX_DIM || H > GDN_MAX_HEADS || T > GDN_MAX_LENGTH)
-        return gdn_fail(r->err, GDN_BAD_INPUT, "%s: dims beyond %d, heads beyond %d or tokens beyond %d",
-                        r->path, GDN_MAX_DIM, GDN_MAX_HEADS, GDN_MAX_LENGTH);
-    s->shape = (gdn_shape){(int)H, (int)dk, (int)dv};
+    const int64_t H = r->H, dk = s->shape.dk, dv = s->shape.dv;
     s->has_parameters = f->a_log && f->dt_bias && !f->g;
     s->has_z = f->z != NULL;
     s->has_state0 = f->initial_state != NULL;
+    s->l2norm_off = f->l2norm && !*f->l2norm;
+    s->scale = f->scale ? *f->scale : 0;
     s->length_count = 1;
     if (!(s->lengths = gdn_calloc(1, sizeof *s->lengths)))
         return gdn_no_memory(r->err, "a population");
-    s->lengths[0] = T;
-    if ((status = load(r, "q", f->q, (extent){{T, q[1], dk}}, &s->q)) ||
-        (status = load(r, "k", f->k, (extent){{T, k[1], dk}}, &s->k)) ||
-        (status = load(r, "v", f->v, (extent){{T, H, dv}}, &s->v)) ||
-        (status = load(r, "z", f->z, (extent){{T, H, dv}}, &s->z)) ||
-        (status = load(r, "a", f->a, (extent){{1, T, H}}, &s->a)) ||
-        (status = load(r, "g", f->g, (extent){{1, T, H}}, &s->g)) ||
-        (status = load(r, "b", f->b, (extent){{1, T, H}}, &s->b)) ||
-        (status = load(r, "beta", f->beta, (extent){{1, T, H}}, &s->beta)) ||
-        (status = load(r, "initial_state", f->initial_state, (extent){{H, dk, dv}}, &s->state0)) ||
-        (f->project_a && (status = project(r, f->project_a, T, H, &s->a))) ||
-        (status = repeat_heads(r, &s->q, T, q[1], H, dk)) ||
-        (status = repeat_heads(r, &s->k, T, k[1], H, dk)) ||
-        (status = parameter(r, "norm_weight", f->norm_weight, dv, &s->norm_weight)) ||
-        (status = all_finite(r, "norm_weight", s->norm_weight, (int)dv)))
-        return status;
-    if (s->has_parameters && ((status = parameter(r, "a_log", f->a_log, H, &s->a_log)) ||
-                              (status = parameter(r, "dt_bias", f->dt_bias, H, &s->dt_bias)) ||
-                              (status = all_finite(r, "A_log", s->a_log, (int)H)) ||
-                              (status = all_finite(r, "dt_bias", s->dt_bias, (int)H))))
-        return status;
-    return recorded(r, s, T);
+    s->lengths[0] = r->T;
+    const struct {
+        token_role role;
+        gdn_view *to;
+    } all[] = {{{"q", f->q, keys, dk, true}, &s->q}, {{"k", f->k, keys, dk, true}, &s->k},
+               {{"v", f->v, H, dv, true}, &s->v},    {{"z", f->z, H, dv, true}, &s->z},
+               {{"a", f->a, H, 0, true}, &s->a},     {{"g", f->g, H, 0, true}, &s->g},
+               {{"b", f->b, H, 0, true}, &s->b},     {{"beta", f->beta, H, 0, true}, &s->beta}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0] && !status; i++)
+        status = view(r, all[i].role, all[i].to);
+    if (!status && f->project_a)
+        status = project_a(r, s);
+    if (!status)
+        status = states(r, "initial_state", f->initial_state, s->shape, &s->state0);
+    if (!status)
+        status = parameter(r, "norm_weight", f->norm_weight, dv, 1, &s->norm_weight);
+    if (!status && s->has_parameters)
+        status = parameter(r, "A_log", f->a_log, H, r->B, &s->a_log);
+    if (!status && s->has_parameters)
+        status = parameter(r, "dt_bias", f->dt_bias, H, r->B, &s->dt_bias);
+    return status ? status : recorded(r, s);
 }
 
 /* XXH3-64 of a file's bytes. */
@@ -282,17 +406,15 @@ gdn_status gdn_source_open_file(const gdn_experiment *e, gdn_source *s, uint64_t
 {
     const char *given = s->population->file->path, *slash = strrchr(e->path, '/');
     char path[4096];
-    gdn_safetensors *file = NULL;
     if (given[0] == '/' || !slash)
         snprintf(path, sizeof path, "%s", given);
     else
         snprintf(path, sizeof path, "%.*s%s", (int)(slash - e->path + 1), e->path, given);
-    gdn_status status = gdn_safetensors_open(path, &file, err);
+    gdn_status status = gdn_safetensors_open(path, &s->file, err);
     if (!status)
         status = digest_of(path, digest, err);
     if (!status)
-        status = fill(&(reader){file, path, err}, s);
-    gdn_safetensors_close(file);
+        status = fill(&(reader){.file = s->file, .path = path, .spec = s->population->file, .err = err}, s);
     return status;
 }
 
@@ -315,6 +437,15 @@ void gdn_source_file_text(const gdn_source *s, uint64_t digest, char *out, size_
     size_t n = (size_t)snprintf(out, size, ";file=%016" PRIx64, digest);
     for (size_t i = 0; i < sizeof names / sizeof names[0] && n < size; i++)
         n += (size_t)snprintf(out + n, size - n, ";%s", names[i] ? names[i] : "");
+    /* said only where given, so that cell ids stay */
     if (f->initial_state && n < size)
-        snprintf(out + n, size - n, ";initial_state=%s", f->initial_state);
+        n += (size_t)snprintf(out + n, size - n, ";initial_state=%s", f->initial_state);
+    if (f->layout && n < size)
+        n += (size_t)snprintf(out + n, size - n, ";layout=%s", gdn_layout_names[f->layout]);
+    if (f->state_layout && n < size)
+        n += (size_t)snprintf(out + n, size - n, ";state_layout=%s", gdn_state_layout_names[f->state_layout]);
+    if (s->l2norm_off && n < size)
+        n += (size_t)snprintf(out + n, size - n, ";l2norm=false");
+    if (s->scale != 0 && n < size)
+        snprintf(out + n, size - n, ";scale=%.17g", s->scale);
 }

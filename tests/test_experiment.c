@@ -114,7 +114,8 @@ typedef struct bad_case {
     "probes reference"
 #define POPULATION_KEYS                                                                                      \
     "; allowed: name heads keys rank zipf_exponent values a_mean a_scale b_mean b_scale group beta_factor "  \
-    "initial_scale sequences a_log dt_bias norm_weight file recorded profiles quantities lengths"
+    "initial_scale sequences a_log dt_bias norm_weight file checkpoint recorded profiles quantities lengths"
+#define SCALES " is not allowed; a finite number other than 0, of size 1e-30 to 1e+30, is"
 #define FORMATS "fp32 tf32 fp16 bf16 e4m3 e5m2"
 
 static const bad_case keys_and_words[] = {
@@ -129,10 +130,9 @@ static const bad_case keys_and_words[] = {
      "populations/0/a_log/unifrom: unknown key (did you mean 'uniform'?); allowed: uniform init values"},
     {"      q: q", "      qry: q", 23,
      "populations/1/file/qry: unknown key; allowed: path q k v a project_a g b beta a_log dt_bias "
-     "norm_weight z "
-     "initial_state"},
+     "norm_weight z initial_state layout state_layout l2norm scale"},
     {"name: them,", "name: them, out: b,", 31,
-     "populations/1/recorded/0/out: unknown key; allowed: name g o state y output"},
+     "populations/1/recorded/0/out: unknown key; allowed: name g o state y output storage"},
     {"base: bf16", "bases: bf16", 12,
      "define/0/bases: unknown key (did you mean 'base'?); allowed: name summary base store_a zero_centred "
      "a_log "
@@ -388,6 +388,22 @@ static const bad_case populations[] = {
      "them"},
     {"name: them, o: out", "name: them", 31,
      "populations/1/recorded/0/name: 'them' names no tensor; at least one of g, o, state, y is wanted"},
+    {"name: them, o: out", "name: them, o: out, storage: al-bf16", 31,
+     "populations/1/recorded/0/storage: 'al-bf16' is not a profile (did you mean 'all-bf16'?); `gdnprec list "
+     "profiles` shows them"},
+    {"a: a\n      beta: beta\n      a_log: A_log\n      dt_bias: dt_bias\n    recorded:\n      - {name: "
+     "them, o: out",
+     "g: g\n      beta: beta\n    recorded:\n      - {name: them, o: out, storage: fp32", 29,
+     "populations/1/recorded/0/storage: where g is given nothing is stored; storage wants a_log and dt_bias"},
+    {"q: q\n", "q: q\n      scale: 0\n", 24, "populations/1/file/scale: 0" SCALES},
+    {"q: q\n", "q: q\n      scale: 1e31\n", 24, "populations/1/file/scale: 1e+31" SCALES},
+    {"q: q\n", "q: q\n      scale: nan\n", 24, "populations/1/file/scale: nan" SCALES},
+    {"q: q\n", "q: q\n      layout: bhdt\n", 24,
+     "populations/1/file/layout: 'bhdt' is not allowed (did you mean 'bthd'?); allowed: bthd bhtd"},
+    {"q: q\n", "q: q\n      state_layout: dk\n", 24,
+     "populations/1/file/state_layout: 'dk' is not allowed (did you mean 'vk'?); allowed: kv vk"},
+    {"q: q\n", "q: q\n      l2norm: off\n", 24,
+     "populations/1/file/l2norm: 'off' is not allowed; allowed: false true"},
 };
 
 static const bad_case syntax[] = {
