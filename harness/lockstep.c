@@ -393,6 +393,12 @@ bool gdn_subject_has(const gdn_subject *s, gdn_quantity q)
     return !r || has[q];
 }
 
+bool gdn_subject_is_storage(const gdn_subject *s)
+{
+    const gdn_recorded *r = s->recorded;
+    return r && r->spec->storage && !r->g && !r->o && !r->y && !r->state;
+}
+
 static gdn_status advance_subject(gdn_lockstep *l, int p, const inputs *in, gdn_error *err)
 {
     gdn_subject *s = &l->subject[p];
@@ -521,6 +527,11 @@ gdn_status gdn_lockstep_run(gdn_lockstep *l, gdn_task_progress progress, void *c
 gdn_sums gdn_lockstep_sums(const gdn_lockstep *l, int series, int h, gdn_quantity q, const gdn_window *w)
 {
     gdn_sums total = {0};
+    if (h == GDN_ALL_HEADS) {
+        for (h = 0; h < l->source->shape.heads; h++)
+            total = gdn_sums_add(total, gdn_lockstep_sums(l, series, h, q, w));
+        return total;
+    }
     bool state = q == GDN_Q_STATE;
     int n = state ? l->plan.samples : l->plan.segments;
     const int64_t *end = state ? l->plan.sample : l->plan.segment_end;
@@ -537,6 +548,12 @@ gdn_sums gdn_lockstep_sums(const gdn_lockstep *l, int series, int h, gdn_quantit
 double gdn_lockstep_mean(const gdn_lockstep *l, int which, int h, int64_t to)
 {
     size_t H = heads_of(l);
+    if (h == GDN_ALL_HEADS) {
+        double mean = 0;
+        for (h = 0; h < (int)H; h++)
+            mean += gdn_lockstep_mean(l, which, h, to) / (double)H;
+        return mean;
+    }
     const int power[GDN_SUMS_OVER_TOKENS] = {[GDN_SUM_BETA] = 1, [GDN_SUM_BETA2] = 2};
     double factor = 1 << power[which] * l->source->beta_shift; /* the sums are of sigmoid(b) */
     for (int i = 0; i < l->plan.segments; i++)

@@ -113,6 +113,9 @@ enum { GDN_SUM_ABS_G, GDN_SUM_BETA, GDN_SUM_BETA2, GDN_SUMS_OVER_TOKENS };
 /* Does the subject produce this quantity? Recorded outputs may lack some. */
 bool gdn_subject_has(const gdn_subject *s, gdn_quantity q);
 
+/* A recording without tensors stands for the parameters it names: it has a storage error and no other. */
+bool gdn_subject_is_storage(const gdn_subject *s);
+
 /* Index of a series of a set or a subject. */
 static inline int gdn_set_series(int set, int which)
 {
@@ -138,10 +141,13 @@ gdn_status gdn_lockstep_run(gdn_lockstep *l, gdn_task_progress progress, void *c
 
 void gdn_lockstep_close(gdn_lockstep *l);
 
-/* The sums of a series over a window: its segments, or for the state its samples. */
+/* Stands for a head where all of them are meant together. */
+enum { GDN_ALL_HEADS = -1 };
+
+/* The sums of a series over a window: its segments, or for the state its samples. h may be GDN_ALL_HEADS. */
 gdn_sums gdn_lockstep_sums(const gdn_lockstep *l, int series, int h, gdn_quantity q, const gdn_window *w);
 
-/* Mean of |g|, beta or beta^2 over positions 1..to of head h; `to` ends a segment. */
+/* Mean of |g|, beta or beta^2 over positions 1..to of head h, or of all; `to` ends a segment. */
 double gdn_lockstep_mean(const gdn_lockstep *l, int which, int h, int64_t to);
 
 #endif

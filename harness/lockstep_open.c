@@ -90,6 +90,8 @@ static int stored_set(gdn_lockstep *l, const gdn_profile *p)
                                .dt_bias = set->dt_bias,
                                .norm_weight = set->norm_weight,
                                .beta_shift = s->beta_shift,
+                               .l2norm_off = s->l2norm_off,
+                               .scale = s->scale,
                                .alpha = p ? p->alpha : GDN_FP64};
     for (int i = 0; i < l->sets; i++) {
         const gdn_set *o = &l->set[i];
@@ -108,13 +110,14 @@ static gdn_status choose(gdn_lockstep *l, gdn_error *err)
     const gdn_population *p = l->source->population;
     char **names = p->profiles ? p->profiles : l->e->file->profiles;
     int n = (int)(p->profiles ? p->profiles_count : l->e->file->profiles_count);
+    int subjects = n + l->source->recorded_count;
     size_t H = heads_of(l), dv = (size_t)l->source->shape.dv;
-    l->set =
-        gdn_calloc((size_t)n + 3, sizeof *l->set); /* the true one, one a profile, a trial, an end mark */
-    l->subject = gdn_calloc((size_t)(n + l->source->recorded_count), sizeof *l->subject);
+    /* the true one, one a subject, a trial, an end mark */
+    l->set = gdn_calloc((size_t)subjects + 3, sizeof *l->set);
+    l->subject = gdn_calloc((size_t)subjects, sizeof *l->subject);
     if (!l->set || !l->subject)
         return gdn_no_memory(err, "profiles");
-    for (int i = 0; i < n + 2; i++) {
+    for (int i = 0; i < subjects + 2; i++) {
         gdn_set *s = &l->set[i];
         s->decay = gdn_calloc(H, sizeof(double));
         s->dt_bias = gdn_calloc(H, sizeof(double));
@@ -126,8 +129,11 @@ static gdn_status choose(gdn_lockstep *l, gdn_error *err)
         stored_set(l, NULL);
     } else {
         memcpy(l->set[0].norm_weight, l->source->norm_weight, dv * sizeof(double));
-        l->set[0].params = (gdn_params){
-            .norm_weight = l->set[0].norm_weight, .beta_shift = l->source->beta_shift, .alpha = GDN_FP64};
+        l->set[0].params = (gdn_params){.norm_weight = l->set[0].norm_weight,
+                                        .beta_shift = l->source->beta_shift,
+                                        .alpha = GDN_FP64,
+                                        .l2norm_off = l->source->l2norm_off,
+                                        .scale = l->source->scale};
         l->sets = 1;
     }
     for (int i = 0; i < n; i++) {
@@ -137,9 +143,19 @@ static gdn_status choose(gdn_lockstep *l, gdn_error *err)
         s->engine = gdn_recipe_engine(&s->own.recipe);
         s->set = l->source->has_parameters ? stored_set(l, s->profile) : 0;
     }
-    for (int i = 0; i < l->source->recorded_count; i++)
-        l->subject[l->subjects++] =
-            (gdn_subject){.recorded = &l->source->recorded[i], .engine = &gdn_recorded_engine, .set = 0};
+    for (int i = 0; i < l->source->recorded_count; i++) {
+        gdn_subject *s = &l->subject[l->subjects++];
+        *s = (gdn_subject){.recorded = &l->source->recorded[i], .engine = &gdn_recorded_engine, .set = 0};
+        const char *storage = s->recorded->spec->storage;
+        if (storage && !l->source->has_parameters)
+            return gdn_fail(
+                err, GDN_BAD_INPUT,
+                "recorded '%s': storage %s wants the parameters a_log and dt_bias; the population "
+                "gives g itself",
+                s->recorded->spec->name, storage);
+        if (storage)
+            s->set = stored_set(l, &l->e->profiles[gdn_experiment_profile(l->e, storage)]);
+    }
     return GDN_OK;
 }
 

@@ -46,6 +46,19 @@ static gdn_row *rows_add(gdn_rows *rows)
     return &rows->row[rows->count++];
 }
 
+static gdn_pooled *rows_pool(gdn_rows *rows)
+{
+    if (rows->pools == rows->pool_room) {
+        int64_t room = rows->pool_room ? 2 * rows->pool_room : 64;
+        gdn_pooled *grown = realloc(rows->pooled, (size_t)room * sizeof *grown);
+        if (!grown)
+            return NULL;
+        rows->pooled = grown;
+        rows->pool_room = room;
+    }
+    return &rows->pooled[rows->pools++];
+}
+
 /* A text that lives as long as the rows; NULL when memory is out. */
 static const char *rows_keep(gdn_rows *rows, const char *text)
 {
@@ -71,6 +84,7 @@ void gdn_rows_free(gdn_rows *rows)
     for (int i = 0; i < rows->texts; i++)
         free(rows->text[i]);
     free(rows->text);
+    free(rows->pooled);
     free(rows->row);
     *rows = (gdn_rows){0};
 }
@@ -84,12 +98,19 @@ typedef struct context {
     int index;           /* of the subject */
     const char *profile; /* name */
     const char *recipe, *mode, *population;
+    bool pool;
     char identity[2 * TEXT]; /* of the profile */
 } context;
 
 static bool same_gate(const context *c, int h)
 {
     const gdn_set *set = &c->l->set[c->subject->set], *truth = &c->l->set[0];
+    if (h == GDN_ALL_HEADS) {
+        bool all = true;
+        for (h = 0; h < c->l->source->shape.heads; h++)
+            all &= same_gate(c, h);
+        return all;
+    }
     return set == truth ||
            (set->params.decay_is_a == truth->params.decay_is_a && set->decay[h] == truth->decay[h] &&
             set->dt_bias[h] == truth->dt_bias[h] && set->params.alpha == truth->params.alpha);
@@ -163,8 +184,7 @@ static double uncertainty(const context *c, bool fine, gdn_kind kind, int h, gdn
 static gdn_format_id output_format(const context *c, gdn_quantity q)
 {
     if (c->subject->recorded)
-        return c->subject->recorded->spec->output ? (gdn_format_id)c->subject->recorded->spec->output
-                                                  : GDN_FP32;
+        return gdn_recorded_format(c->subject->recorded, q);
     const gdn_recipe *r = &c->subject->own.recipe;
     const gdn_format_id table[GDN_QUANTITIES] = {[GDN_Q_G] = r->op,
                                                  [GDN_Q_DECAY] = r->op,
@@ -184,9 +204,10 @@ static gdn_sums sums_of(const context *c, bool fine, gdn_kind kind, int h, gdn_q
         storage = fine ? GDN_SET_STORAGE_FINE : GDN_SET_STORAGE;
     /* on the true parameters arith is total, and storage is zero: only the reference's norm is wanted of it
      */
-    int series = set == 0 || kind == GDN_TOTAL ? gdn_subject_series(l, c->index, total)
-                 : kind == GDN_ARITH           ? gdn_subject_series(l, c->index, arith)
-                                               : gdn_set_series(set, storage);
+    int series = set == 0 && gdn_subject_is_storage(c->subject) ? gdn_set_series(set, GDN_SET_CHECK)
+                 : set == 0 || kind == GDN_TOTAL                ? gdn_subject_series(l, c->index, total)
+                 : kind == GDN_ARITH                            ? gdn_subject_series(l, c->index, arith)
+                                                                : gdn_set_series(set, storage);
     return gdn_lockstep_sums(l, series, h, q, w);
 }
 
@@ -224,8 +245,9 @@ static gdn_flag measure_at(const context *c, bool fine, gdn_kind kind, int h, gd
     return flag;
 }
 
-/* Measure at the cheapest rung that is certified well enough; say which, and on how many columns. */
-static void measure(const context *c, gdn_kind kind, int h, gdn_quantity q, const gdn_window *w, gdn_row *row)
+/* Measure at the cheapest rung that is certified well enough; say which, and on how many columns. Was it the
+ * check? */
+static bool measure(const context *c, gdn_kind kind, int h, gdn_quantity q, const gdn_window *w, gdn_row *row)
 {
     const gdn_lockstep *l = c->l;
     const gdn_level *witness = &l->set[l->witness_set].level[GDN_WITNESS];
@@ -237,8 +259,10 @@ static void measure(const context *c, gdn_kind kind, int h, gdn_quantity q, cons
             *row = base;
     }
     row->reference = l->ladder->engine[fine ? GDN_CHECK : GDN_BASE]->name;
-    bool seen = h >= witness->head && h < witness->head + witness->heads;
+    bool seen = h == GDN_ALL_HEADS ? witness->heads == l->source->shape.heads
+                                   : h >= witness->head && h < witness->head + witness->heads;
     row->certified = !fine ? l->nchecked : !seen ? 0 : scalar ? 1 : witness->ncolumns;
+    return fine;
 }
 
 /* gamma, gamma_eff and what theory says of this row. */
@@ -289,39 +313,53 @@ static uint64_t cell_of(const context *c, const gdn_row *row)
     return XXH3_64bits(text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
 }
 
+/* The row of one head, or of all; was it measured against the check? */
+static bool fill(const context *c, gdn_quantity q, gdn_kind kind, const gdn_window *w, int h, gdn_row *row)
+{
+    const gdn_source *s = c->l->source;
+    bool state = q == GDN_Q_STATE, own = s->has_parameters && h != GDN_ALL_HEADS;
+    *row = (gdn_row){
+        .profile = c->profile,
+        .recipe = c->recipe,
+        .mode = c->mode,
+        .population = c->population,
+        .keys = s->population->file ? "file" : gdn_keys_names[s->spec.keys],
+        .dk = s->shape.dk,
+        .dv = s->shape.dv,
+        .length = w->to,
+        .seed = (int64_t)s->seed,
+        .head = h,
+        .a_log = own ? s->a_log[h] : (double)NAN,
+        .dt_bias = own ? s->dt_bias[h] : (double)NAN,
+        .quantity = gdn_quantity_names[q],
+        .kind = gdn_kind_names[kind],
+        .from = state && w->whole ? w->to : w->from,
+        .to = w->to,
+    };
+    row->cell = cell_of(c, row);
+    bool fine = measure(c, kind, h, q, w, row);
+    theory(c, kind, h, q, w, row);
+    return fine;
+}
+
 static gdn_status emit(const context *c, gdn_quantity q, gdn_kind kind, const gdn_window *w, gdn_rows *rows,
                        gdn_error *err)
 {
-    const gdn_lockstep *l = c->l;
-    const gdn_source *s = l->source;
-    bool state = q == GDN_Q_STATE, last_only = c->subject->recorded && state;
+    bool last_only = c->subject->recorded && q == GDN_Q_STATE;
     if (last_only && !(w->whole && w->to == c->subject->recorded->tokens))
         return GDN_OK;
-    for (int h = 0; h < s->shape.heads; h++) {
+    for (int h = 0; h < c->l->source->shape.heads; h++) {
         gdn_row *row = rows_add(rows);
         if (!row)
             return gdn_no_memory(err, "rows");
-        *row = (gdn_row){
-            .profile = c->profile,
-            .recipe = c->recipe,
-            .mode = c->mode,
-            .population = c->population,
-            .keys = s->population->file ? "file" : gdn_keys_names[s->spec.keys],
-            .dk = s->shape.dk,
-            .dv = s->shape.dv,
-            .length = w->to,
-            .seed = (int64_t)s->seed,
-            .head = h,
-            .a_log = s->has_parameters ? s->a_log[h] : (double)NAN,
-            .dt_bias = s->has_parameters ? s->dt_bias[h] : (double)NAN,
-            .quantity = gdn_quantity_names[q],
-            .kind = gdn_kind_names[kind],
-            .from = state && w->whole ? w->to : w->from,
-            .to = w->to,
-        };
-        row->cell = cell_of(c, row);
-        measure(c, kind, h, q, w, row);
-        theory(c, kind, h, q, w, row);
+        fill(c, q, kind, w, h, row);
+    }
+    if (c->pool) {
+        gdn_pooled *p = rows_pool(rows);
+        if (!p)
+            return gdn_no_memory(err, "rows");
+        bool fine = fill(c, q, kind, w, GDN_ALL_HEADS, &p->row);
+        p->sums = sums_of(c, fine, kind, GDN_ALL_HEADS, q, w);
     }
     return GDN_OK;
 }
@@ -345,6 +383,10 @@ static gdn_status emit_subject(context *c, int index, gdn_rows *rows, gdn_error 
                  s->recorded->spec->y ? s->recorded->spec->y : "");
     else
         gdn_profile_text(&s->own, text, sizeof text);
+    if (s->recorded && s->recorded->spec->storage) {
+        size_t n = strlen(text);
+        snprintf(text + n, sizeof text - n, ";storage=%s", s->recorded->spec->storage);
+    }
     c->profile = rows_keep(rows, s->recorded ? s->recorded->spec->name : s->profile->name);
     c->recipe = rows_keep(rows, s->recorded ? "recorded" : s->own.recipe.name);
     c->mode = s->recorded ? "recorded" : l->backend->mode(&s->own.recipe);
@@ -352,13 +394,15 @@ static gdn_status emit_subject(context *c, int index, gdn_rows *rows, gdn_error 
              s->recorded ? "" : mode_text(c->mode));
     if (!c->profile || !c->recipe || !c->population)
         return gdn_no_memory(err, "rows");
-    bool split =
-        l->source->has_parameters && !s->recorded; /* else there are no stored parameters to speak of */
+    bool split = l->source->has_parameters && /* else there are no stored parameters to speak of */
+                 (!s->recorded || s->recorded->spec->storage),
+         alone = gdn_subject_is_storage(s);
     gdn_status status = GDN_OK;
     for (gdn_quantity q = 0; q < GDN_QUANTITIES; q++)
         for (gdn_kind kind = 0; kind < (split ? GDN_KINDS : 1); kind++)
-            for (int w = 0; w < l->plan.windows && l->reported[q] && gdn_subject_has(s, q) && !status; w++)
-                status = emit(c, q, kind, &l->plan.window[w], rows, err);
+            for (int w = 0; w < l->plan.windows && l->reported[q] && !status; w++)
+                if (alone ? kind == GDN_STORAGE : gdn_subject_has(s, q))
+                    status = emit(c, q, kind, &l->plan.window[w], rows, err);
     return status;
 }
 
@@ -372,7 +416,7 @@ gdn_status gdn_task_run(const gdn_task *task, gdn_task_progress progress, void *
         status = gdn_lockstep_run(l, progress, progress_context, err);
     if (!status) {
         rows->certify_seconds = l->certify_seconds;
-        context c = {.l = l, .population = rows_keep(rows, l->source->population->name)};
+        context c = {.l = l, .population = rows_keep(rows, l->source->population->name), .pool = task->pool};
         for (int p = 0; p < l->subjects && !status; p++)
             status = emit_subject(&c, p, rows, err);
     }
@@ -425,6 +469,8 @@ static gdn_status identify(gdn_task *task, gdn_error *err)
         n = snprintf(text, sizeof text, "%s|%s|%s|%s|%s|%d;", r->name, r->g ? r->g : "", r->o ? r->o : "",
                      r->state ? r->state : "", r->y ? r->y : "", r->output);
         XXH3_64bits_update(hash, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+        if (r->storage)
+            XXH3_64bits_update(hash, r->storage, strlen(r->storage) + 1);
     }
     snprintf(task->id, sizeof task->id, "%016" PRIx64, (uint64_t)XXH3_64bits_digest(hash));
     bool gate_only = true;

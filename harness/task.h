@@ -13,6 +13,7 @@
 #define GDN_HARNESS_TASK_H
 
 #include "harness/experiment.h"
+#include "harness/metrics.h"
 #include "harness/row.h"
 
 /* Tokens advanced at a time: traces of 256 tokens keep a head's outputs in L2 (128 columns x 4 doubles: 1
@@ -29,16 +30,25 @@ typedef struct gdn_task {
     gdn_shape shape;
     char id[17]; /* hash of all that determines its rows */
     double cost; /* head-tokens times engines, for progress */
+    bool pool;   /* rows over all heads together are wanted too */
 } gdn_task;
 
 /* Called with the share of the task done since the last call (they sum to 1); returns nonzero to stop the
  * task. */
 typedef int (*gdn_task_progress)(void *context, double share);
 
+/* A row over all heads together (head -1), and what it comes from. */
+typedef struct gdn_pooled {
+    gdn_row row;
+    gdn_sums sums;
+} gdn_pooled;
+
 /* Rows of a task and the texts they borrow. */
 typedef struct gdn_rows {
     gdn_row *row; /* [count] */
     int64_t count, room;
+    gdn_pooled *pooled; /* [pools] where the task asked for them */
+    int64_t pools, pool_room;
     char **text; /* [texts] */
     int texts, text_room;
     double certify_seconds; /* of the task's time that went into checks and witnesses */

@@ -80,7 +80,7 @@ gdn_status gdn_task_runnable(const gdn_task *task, gdn_error *err)
            room = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     if (!p->file && bytes > room) {
         char path[64];
-        snprintf(path, sizeof path, "populations/%d/heads", task->population);
+        snprintf(path, sizeof path, "populations/%u/%s", p->entry, p->checkpoint ? "checkpoint" : "heads");
         return gdn_fail(
             err, GDN_BAD_INPUT,
             "%s:%d: %s: %.0f heads of %.0f x %.0f with %u profiles take more than %.0f GB; this machine has "
