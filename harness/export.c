@@ -68,7 +68,7 @@ static gdn_status cells(gdn_store *store, FILE *f, const char *const *ids, int n
         gdn_task_record r;
         bool found;
         result = gdn_store_task(store, ids[i], &r, &found, err);
-        rows += !result && found ? r.rows : 0;
+        rows += !result && found ? r.sum[GDN_COVER_ALL].rows : 0;
     }
     int bits = 0;
     while (rows >> bits > PART_ROWS)
@@ -131,15 +131,19 @@ static gdn_status lasts(gdn_store *store, FILE *f, const char *const *ids, int n
 
 static gdn_status tasks(gdn_store *store, FILE *f, const char *const *ids, int n, gdn_error *err)
 {
-    fprintf(f, "task,population,seed,rows,checksum\n");
+    fprintf(f,
+            "task,population,seed,rows,checksum,portable_rows,portable_checksum,short_rows,short_checksum\n");
     gdn_status status = GDN_OK;
     for (int i = 0; i < n && !status; i++) {
         gdn_task_record r;
         bool found;
         status = gdn_store_task(store, ids[i], &r, &found, err);
-        if (!status && found)
-            fprintf(f, "%s,%s,%" PRId64 ",%" PRId64 ",%s\n", r.task, r.population, r.seed, r.rows,
-                    r.checksum);
+        if (status || !found)
+            continue;
+        fprintf(f, "%s,%s,%" PRId64, r.task, r.population, r.seed);
+        for (int c = 0; c < GDN_COVERS; c++)
+            fprintf(f, ",%" PRId64 ",%s", r.sum[c].rows, r.sum[c].sum);
+        fprintf(f, "\n");
     }
     return status;
 }
@@ -376,6 +380,66 @@ static gdn_status grow(gdn_store *store, FILE *f, const char *const *ids, int n,
     return status;
 }
 
+/* ---- heat.csv ---- */
+
+/*
+ * Errors over (A_log, T): the heads and seeds of a window whose A_log begin with the same whole number make a
+ * bin. Four digits are enough for a colour, and keep the file small.
+ */
+typedef struct heat {
+    FILE *f;
+    char key[512];
+    double bin; /* floor(A_log) */
+    list rel, gamma_eff;
+} heat;
+
+static void heat_flush(heat *h)
+{
+    double median = gdn_median_interval(h->rel.x, h->rel.n).median,
+           rate = gdn_median_interval(h->gamma_eff.x, h->gamma_eff.n).median;
+    if (median > 0) {
+        fprintf(h->f, "%s,%.0f,%zu,%.4g,", h->key, h->bin, h->rel.n, median);
+        fprintf(h->f, isnan(rate) ? "\n" : "%.4g\n", rate);
+    }
+    h->rel.n = h->gamma_eff.n = 0;
+}
+
+static gdn_status heat_row(void *context, const gdn_row *r, gdn_error *err)
+{
+    heat *h = context;
+    char key[512];
+    if (gdn_budget_inner(r->profile))
+        return GDN_OK;
+    snprintf(key, sizeof key, "%s,%s,%s,%s,%s,%s,%" PRId64, r->profile, r->mode, r->population, r->keys,
+             r->quantity, r->kind, r->from);
+    double bin = floor(r->a_log) + 0.0; /* no minus zero */
+    if (strcmp(key, h->key) != 0 || bin != h->bin) {
+        heat_flush(h);
+        memcpy(h->key, key, sizeof key);
+        h->bin = bin;
+    }
+    gdn_status status = push(&h->rel, r->rel_l2, err);
+    return status ? status : push(&h->gamma_eff, r->gamma_eff, err);
+}
+
+static gdn_status heats(gdn_store *store, FILE *f, const char *const *ids, int n, gdn_error *err)
+{
+    heat h = {.f = f};
+    fprintf(f, "profile,mode,population,keys,quantity,kind,from,a_log,n,median,gamma_eff\n");
+    static const gdn_store_part part = {
+        ",profile,mode,population,keys,quantity,kind,from,a_log,rel_l2,gamma_eff,",
+        "quantity IN ('o', 'y') AND kind <> 'total' AND \"from\" >= 8 AND \"to\" = 2 * \"from\" - 1 "
+        "AND rel_l2 IS NOT NULL AND a_log IS NOT NULL"};
+    gdn_status status = gdn_store_select(store, ids, n, part,
+                                         "population, profile, mode, keys, quantity, kind, \"from\", a_log",
+                                         heat_row, &h, err);
+    if (!status)
+        heat_flush(&h);
+    free(h.rel.x);
+    free(h.gamma_eff.x);
+    return status;
+}
+
 typedef gdn_status writer(gdn_store *, FILE *, const char *const *, int, gdn_error *);
 
 static gdn_status export_one(const char *store_path, const char *path, writer *write, const char *const *ids,
@@ -401,11 +465,8 @@ gdn_status gdn_export(gdn_store *store, const char *directory, const char *const
     static const struct {
         const char *name;
         writer *write;
-    } files[] = {{"cells.csv", cells},
-                 {"last.csv", lasts},
-                 {"summary.csv", summarise},
-                 {"growth.csv", grow},
-                 {"tasks.csv", tasks}};
+    } files[] = {{"cells.csv", cells}, {"last.csv", lasts}, {"summary.csv", summarise},
+                 {"growth.csv", grow}, {"heat.csv", heats}, {"tasks.csv", tasks}};
     enum { FILES = sizeof files / sizeof files[0] };
     gdn_status status[FILES];
     gdn_error own[FILES];

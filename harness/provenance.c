@@ -15,6 +15,7 @@
 #include "base/simd.h"
 #include "harness/outfile.h"
 #include "harness/row.h"
+#include "harness/source_checkpoint.h"
 
 #ifndef GDN_COMMIT
 #define GDN_COMMIT "unknown"
@@ -89,8 +90,8 @@ json_t *gdn_bench_context(void)
 /* {name: sha256} of the result files that are there. */
 static json_t *files(const char *directory)
 {
-    static const char *const names[] = {"cells.csv", "last.csv",   "summary.csv", "growth.csv",
-                                        "tasks.csv", "budget.csv", "probes.csv"};
+    static const char *const names[] = {"cells.csv", "last.csv",  "summary.csv", "growth.csv",
+                                        "heat.csv",  "tasks.csv", "budget.csv",  "probes.csv"};
     json_t *o = json_object();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[4096], sum[65];
@@ -126,8 +127,13 @@ gdn_status gdn_manifest_write(const gdn_experiment *e, const char *directory, co
         e->check_precision, "check_columns", e->check_columns, "tasks", facts->tasks, "tasks_run",
         facts->tasks_run, "seconds", facts->seconds, "task_seconds", facts->task_seconds, "certify_share",
         facts->certify_share, "rows_below_reference", (int)facts->below, "files", files(directory));
+    if (root && facts->max_length)
+        json_object_set_new(root, "max_length", json_integer(facts->max_length));
     if (!root)
         return gdn_no_memory(err, "the manifest");
+    json_t *checkpoints = gdn_checkpoints_json(e);
+    if (checkpoints)
+        json_object_set_new(root, "checkpoints", checkpoints);
     gdn_outfile o;
     snprintf(path, sizeof path, "%s/manifest.json", directory);
     gdn_status status = gdn_outfile_open(&o, path, err);

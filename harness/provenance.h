@@ -13,6 +13,7 @@ typedef struct gdn_run_facts {
     const char *backend;
     const char *device; /* the GPU, or "" */
     int jobs;
+    long max_length;      /* that the command line asked for; 0: none */
     int tasks, tasks_run; /* in all; by this run, the rest was in the store */
     double seconds;       /* of this run */
     double task_seconds;  /* of all tasks, whenever they ran */

@@ -95,8 +95,10 @@ static void run_one(pool *p, const gdn_task *task)
     {
         if (!status && !p->status) {
             const gdn_population *population = &task->experiment->file->populations[task->population];
-            gdn_task_record record = {task->id, population->name,         (int64_t)task->seed, rows.count,
-                                      NULL,     gdn_seconds_since(&start)};
+            gdn_task_record record = {.task = task->id,
+                                      .population = population->name,
+                                      .seed = (int64_t)task->seed,
+                                      .seconds = gdn_seconds_since(&start)};
             p->seconds += record.seconds;
             p->certify_seconds += rows.certify_seconds;
             status = gdn_store_commit(p->store, &record, rows.row, rows.count, &err);
@@ -124,28 +126,6 @@ static gdn_status run_all(pool *p, int jobs)
 }
 
 /* ---- the experiment ---- */
-
-/* What the command line overrides. */
-static gdn_status override(gdn_experiment *e, const gdn_run_options *o, gdn_error *err)
-{
-    if (o->seeds)
-        e->file->seeds = o->seeds;
-    if (!o->max_length)
-        return GDN_OK;
-    for (unsigned i = 0; i <= e->file->populations_count; i++) {
-        bool top = i == e->file->populations_count;
-        gdn_population *p = top ? NULL : &e->file->populations[i];
-        double *x = top ? e->file->lengths : p->lengths;
-        unsigned *n = top ? &e->file->lengths_count : &p->lengths_count, kept = 0;
-        while (kept < *n && x[kept] <= (double)o->max_length)
-            kept++;
-        if (*n && !kept)
-            return gdn_fail(err, GDN_BAD_INPUT, "%s: --max-length %ld leaves no length; the shortest is %g",
-                            e->path, o->max_length, x[0]);
-        *n = kept;
-    }
-    return GDN_OK;
-}
 
 /*
  * Make tasks fit the device: shorter blocks first, then fewer at a time. Returns how many run at once. A task
@@ -223,8 +203,9 @@ static gdn_status finish(const gdn_experiment *e, pool *p, int count, const gdn_
     r->certify_share = p->seconds > 0 ? p->certify_seconds / p->seconds : 0;
     if (!status)
         status = gdn_manifest_write(e, r->directory,
-                                    &(gdn_run_facts){o->command, r->backend, r->about, o->jobs, count, p->n,
-                                                     r->seconds, task_seconds, r->certify_share, r->below},
+                                    &(gdn_run_facts){o->command, r->backend, r->about, o->jobs, o->max_length,
+                                                     count, p->n, r->seconds, task_seconds,
+                                                     r->certify_share, r->below},
                                     err);
     return status;
 }
@@ -250,7 +231,7 @@ gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r
     if (!status)
         status = gdn_experiment_load(path, &e, err);
     if (!status)
-        status = override(e, o, err);
+        status = gdn_experiment_limit(e, o->seeds, o->max_length, err);
     if (!status)
         status = gdn_tasks_make(e, backend, &tasks, &count, err);
     if (!status) {

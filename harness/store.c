@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <xxhash.h>
 
 struct gdn_store {
     sqlite3 *db;
@@ -133,7 +132,9 @@ gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err)
         status = execute(
             s,
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-            "PRAGMA cache_size = -65536; PRAGMA threads = 2", /* 64 MiB: what a sort holds at a time */
+            "PRAGMA cache_size = -65536; PRAGMA threads = 2;" /* 64 MiB: what a sort holds at a time */
+            "CREATE TABLE IF NOT EXISTS sums (task TEXT, cover INTEGER, rows INTEGER, checksum TEXT,"
+            " PRIMARY KEY (task, cover))",
             "write to the store", err);
     char sql[1024];
     int n = snprintf(sql, sizeof sql, "INSERT INTO rows VALUES (?");
@@ -145,9 +146,12 @@ gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err)
     if (!status)
         status = prepare(s, "SELECT 1 FROM tasks WHERE task = ?", &s->find, err);
     if (!status)
-        status =
-            prepare(s, "SELECT task, population, seed, rows, checksum, seconds FROM tasks WHERE task = ?",
-                    &s->record, err);
+        status = prepare(s,
+                         "SELECT t.task, population, seed, seconds, t.rows, t.checksum, p.rows, p.checksum, "
+                         "h.rows, h.checksum"
+                         " FROM tasks t LEFT JOIN sums p ON p.task = t.task AND p.cover = 1"
+                         " LEFT JOIN sums h ON h.task = t.task AND h.cover = 2 WHERE t.task = ?",
+                         &s->record, err);
     if (status) {
         gdn_error ignored;
         gdn_store_close(s, &ignored);
@@ -202,41 +206,25 @@ static void bind(sqlite3_stmt *q, int index, const gdn_column *column, const gdn
     }
 }
 
-static int by_cell(const void *a, const void *b)
+/* What one of the further checksums covers: 1 and 2 of gdn_cover. */
+static gdn_status insert_sum(gdn_store *s, const char *task, int cover, const gdn_checksum *sum,
+                             gdn_error *err)
 {
-    uint64_t x = (*(const gdn_row *const *)a)->cell, y = (*(const gdn_row *const *)b)->cell;
-    return (x > y) - (x < y);
+    sqlite3_stmt *q = NULL;
+    gdn_status status = prepare(s, "INSERT INTO sums VALUES (?,?,?,?)", &q, err);
+    if (status)
+        return status;
+    sqlite3_bind_text(q, 1, task, -1, SQLITE_STATIC);
+    sqlite3_bind_int(q, 2, cover);
+    sqlite3_bind_int64(q, 3, sum->rows);
+    sqlite3_bind_text(q, 4, sum->sum, -1, SQLITE_STATIC);
+    if (sqlite3_step(q) != SQLITE_DONE)
+        status = complain(s, "write to the store", err);
+    sqlite3_finalize(q);
+    return status;
 }
 
-/* XXH3-128 of the rows' CSV lines in order of cell. */
-static gdn_status checksum(const gdn_row *rows, int64_t n, char out[33], gdn_error *err)
-{
-    const gdn_row **order = malloc((size_t)(n ? n : 1) * sizeof *order);
-    XXH3_state_t *hash = XXH3_createState();
-    char line[4096];
-    if (!order || !hash) {
-        free(order);
-        XXH3_freeState(hash);
-        return gdn_no_memory(err, "a checksum");
-    }
-    for (int64_t i = 0; i < n; i++)
-        order[i] = &rows[i];
-    qsort(order, (size_t)n, sizeof *order, by_cell);
-    XXH3_128bits_reset(hash);
-    for (int64_t i = 0; i < n; i++) {
-        int length = gdn_row_csv(order[i], line, sizeof line - 1);
-        length = length < (int)sizeof line - 1 ? length : (int)sizeof line - 2;
-        line[length] = '\n';
-        XXH3_128bits_update(hash, line, (size_t)length + 1);
-    }
-    XXH128_hash_t h = XXH3_128bits_digest(hash);
-    snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, (uint64_t)h.high64, (uint64_t)h.low64);
-    XXH3_freeState(hash);
-    free(order);
-    return GDN_OK;
-}
-
-static gdn_status insert_all(gdn_store *s, const gdn_task_record *record, const char *sum,
+static gdn_status insert_all(gdn_store *s, const gdn_task_record *record, const gdn_checksum *sum,
                              const gdn_row *rows, int64_t n, gdn_error *err)
 {
     gdn_status status = GDN_OK;
@@ -257,19 +245,21 @@ static gdn_status insert_all(gdn_store *s, const gdn_task_record *record, const 
     sqlite3_bind_text(q, 2, record->population, -1, SQLITE_STATIC);
     sqlite3_bind_int64(q, 3, record->seed);
     sqlite3_bind_int64(q, 4, n);
-    sqlite3_bind_text(q, 5, sum, -1, SQLITE_STATIC);
+    sqlite3_bind_text(q, 5, sum[GDN_COVER_ALL].sum, -1, SQLITE_STATIC);
     sqlite3_bind_double(q, 6, record->seconds);
     if (sqlite3_step(q) != SQLITE_DONE)
         status = complain(s, "write to the store", err);
     sqlite3_finalize(q);
+    for (int c = GDN_COVER_ALL + 1; c < GDN_COVERS && !status; c++)
+        status = insert_sum(s, record->task, c, &sum[c], err);
     return status;
 }
 
 gdn_status gdn_store_commit(gdn_store *s, const gdn_task_record *record, const gdn_row *rows, int64_t n,
                             gdn_error *err)
 {
-    char sum[33];
-    gdn_status status = checksum(rows, n, sum, err);
+    gdn_checksum sum[GDN_COVERS];
+    gdn_status status = gdn_rows_checksum(rows, n, sum, err);
     if (!status)
         status = execute(s, "BEGIN IMMEDIATE", "write to the store", err);
     if (status)
@@ -402,11 +392,14 @@ gdn_status gdn_store_task(gdn_store *s, const char *task, gdn_task_record *recor
     int code = sqlite3_step(s->record);
     *found = code == SQLITE_ROW;
     if (*found)
-        *record = (gdn_task_record){(const char *)sqlite3_column_text(s->record, 0),
-                                    (const char *)sqlite3_column_text(s->record, 1),
-                                    sqlite3_column_int64(s->record, 2),
-                                    sqlite3_column_int64(s->record, 3),
-                                    (const char *)sqlite3_column_text(s->record, 4),
-                                    sqlite3_column_double(s->record, 5)};
+        *record = (gdn_task_record){.task = (const char *)sqlite3_column_text(s->record, 0),
+                                    .population = (const char *)sqlite3_column_text(s->record, 1),
+                                    .seed = sqlite3_column_int64(s->record, 2),
+                                    .seconds = sqlite3_column_double(s->record, 3)};
+    for (int c = 0; *found && c < GDN_COVERS; c++) {
+        const unsigned char *sum = sqlite3_column_text(s->record, 5 + 2 * c);
+        record->sum[c].rows = sqlite3_column_int64(s->record, 4 + 2 * c);
+        snprintf(record->sum[c].sum, sizeof record->sum[c].sum, "%s", sum ? (const char *)sum : "");
+    }
     return code == SQLITE_ROW || code == SQLITE_DONE ? GDN_OK : complain(s, "read the store", err);
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "base/status.h"
+#include "harness/checksum.h"
 #include "harness/row.h"
 
 typedef struct gdn_store gdn_store;
@@ -18,9 +19,9 @@ typedef struct gdn_store gdn_store;
 /* What tasks holds. */
 typedef struct gdn_task_record {
     const char *task, *population;
-    int64_t seed, rows;
-    const char *checksum; /* XXH3-128 of the task's rows as CSV lines, sorted by cell */
+    int64_t seed;
     double seconds;
+    gdn_checksum sum[GDN_COVERS]; /* worked out on committing; "" in stores from before there were any but the first */
 } gdn_task_record;
 
 /* The file it was opened on. */

@@ -216,7 +216,7 @@ gdn_status gdn_yaml_open(gdn_yaml *y, const char *path, const gdn_yaml_words *wo
     cyaml_config_t settings = config(&c);
     y->schema = schema;
     gdn_status status = (y->path = strdup(path)) ? GDN_OK : gdn_no_memory(err, path);
-    if (!status)
+    if (!status && !y->text)
         status = read_text(path, words, &y->text, err);
     if (!status)
         status = syntax(y, err);

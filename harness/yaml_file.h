@@ -24,7 +24,10 @@ typedef struct gdn_yaml_words {
     const char *empty; /* of a file without a value */
 } gdn_yaml_words;
 
-/* Read the file at `path`. *y is all zero before, and to be closed even after a failure. */
+/*
+ * Read the file at `path`. *y is all zero before, and to be closed even after a failure. Where y->text is set (to be
+ * freed with free()) it is taken for what the file holds.
+ */
 gdn_status gdn_yaml_open(gdn_yaml *y, const char *path, const gdn_yaml_words *words,
                          const cyaml_schema_value_t *schema, gdn_error *err);
 void gdn_yaml_close(gdn_yaml *y);

@@ -315,7 +315,7 @@ static gdn_store *store_of(const gdn_experiment *e, double a, double b, double p
                 n++;
             }
     }
-    gdn_task_record record = {.task = "task", .population = "p", .seed = 1, .rows = n};
+    gdn_task_record record = {.task = "task", .population = "p", .seed = 1};
     GDN_CHECK(gdn_store_commit(s, &record, rows, n, &err) == GDN_OK, "%s", err.text);
     return s;
 }
@@ -441,7 +441,7 @@ START_TEST(csv_of_no_errors)
                             .reference = "fp64",
                             .flag = "ok"};
     }
-    gdn_task_record record = {.task = "task", .population = "p", .seed = 1, .rows = 8};
+    gdn_task_record record = {.task = "task", .population = "p", .seed = 1};
     GDN_CHECK(gdn_store_commit(s, &record, rows, 8, &err) == GDN_OK, "%s", err.text);
     gdn_table *t = exported(e, s);
     ck_assert_uint_eq(gdn_table_rows(t), 3); /* one head makes no thirds */

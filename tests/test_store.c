@@ -159,7 +159,8 @@ static void same_row(const gdn_row *x, const gdn_row *y)
 
 static gdn_status commit(gdn_store *s, const char *task, const gdn_row *rows, int n, gdn_error *err)
 {
-    const gdn_task_record record = {task, "some population", 3, n, NULL, 0.25};
+    const gdn_task_record record = {
+        .task = task, .population = "some population", .seed = 3, .seconds = 0.25};
     return gdn_store_commit(s, &record, rows, n, err);
 }
 
@@ -274,7 +275,8 @@ START_TEST(records)
 {
     gdn_store *s = open_store(path_of("records.db"));
     gdn_row *rows = any_rows(3, 10);
-    gdn_task_record r, put = {"0123456789abcdef", "needle-fla", 2, 10, NULL, 1.5};
+    gdn_task_record r,
+        put = {.task = "0123456789abcdef", .population = "needle-fla", .seed = 2, .seconds = 1.5};
     gdn_error err = {""};
     bool found = true;
     GDN_CHECK(!has(s, put.task), "an empty store has it");
@@ -285,10 +287,15 @@ START_TEST(records)
     GDN_CHECK(gdn_store_task(s, put.task, &r, &found, &err) == GDN_OK && found, "%s", err.text);
     ck_assert_str_eq(r.task, put.task);
     ck_assert_str_eq(r.population, put.population);
-    GDN_CHECK(r.seed == 2 && r.rows == 10 && r.seconds == 1.5, "%lld, %lld, %a", (long long)r.seed,
-              (long long)r.rows, r.seconds);
-    GDN_CHECK(strlen(r.checksum) == 32 && strspn(r.checksum, "0123456789abcdef") == 32, "checksum '%s'",
-              r.checksum);
+    GDN_CHECK(r.seed == 2 && r.sum[GDN_COVER_ALL].rows == 10 && r.seconds == 1.5, "%lld, %lld, %a",
+              (long long)r.seed, (long long)r.sum[GDN_COVER_ALL].rows, r.seconds);
+    gdn_checksum sum[GDN_COVERS];
+    GDN_CHECK(gdn_rows_checksum(rows, 10, sum, &err) == GDN_OK, "%s", err.text);
+    for (int c = 0; c < GDN_COVERS; c++) {
+        GDN_CHECK(r.sum[c].rows == sum[c].rows && strcmp(r.sum[c].sum, sum[c].sum) == 0, "cover %d", c);
+        GDN_CHECK(strlen(sum[c].sum) == 32 && strspn(sum[c].sum, "0123456789abcdef") == 32, "checksum '%s'",
+                  sum[c].sum);
+    }
     close_store(s);
     free(rows);
 }
@@ -330,7 +337,7 @@ static void checksum_of(gdn_store *s, const char *task, char out[33])
     bool found;
     gdn_error err = {""};
     GDN_CHECK(gdn_store_task(s, task, &r, &found, &err) == GDN_OK && found, "%s", err.text);
-    snprintf(out, 33, "%s", r.checksum);
+    snprintf(out, 33, "%s", r.sum[GDN_COVER_ALL].sum);
 }
 
 /* Of the rows, not of their order; the last bit of one number counts; minus zero is zero, as it is once
@@ -878,7 +885,7 @@ static const char *text_of(const char *directory, const char *name)
     return text;
 }
 
-/* Commit the rows as one task and write the four files to scratch/name. */
+/* Commit the rows as one task and write the files to scratch/name. */
 static void export_rows(const char *name, const gdn_row *rows, int n)
 {
     char store[64];
@@ -988,6 +995,58 @@ START_TEST(growth_csv)
 }
 END_TEST
 
+/*
+ * Bins of A_log: two heads and seeds between -3 and -2, others at -2, -0.0 and 0.5, by hand. Totals, other
+ * windows and quantities, errors of zero, and rows without a number or without an A_log have no part.
+ */
+START_TEST(heat_csv)
+{
+    static const struct {
+        double a_log, rel_l2, gamma_eff;
+        int64_t from, to;
+        const char *profile, *quantity, *kind;
+    } given[] = {
+        {-2.5, 0.25, 0.125, 8, 15, "p", "o", "storage"},
+        {-3.0, 0.5, 0.25, 8, 15, "p", "o", "storage"},
+        {-2.0, 1.0 / 3, 0.5, 8, 15, "p", "o", "storage"},
+        {-0.0, 2, NAN, 8, 15, "p", "o", "storage"},
+        {0.5, 4, NAN, 8, 15, "p", "o", "storage"},
+        {-2.5, 1e-9, 0.125, 131072, 262143, "p", "o", "storage"},
+        {-2.5, 3, 0.125, 8, 15, "p", "o", "arith"},
+        {-2.5, 5, 0.125, 8, 15, "p", "y", "storage"},
+        {-2.5, 6, 0.125, 8, 15, "a", "y", "storage"},
+        {4.25, NAN, 0.125, 8, 15, "p", "o", "storage"},
+        {NAN, 7, 0.125, 8, 15, "p", "o", "storage"},
+        {3.25, 0, 0.125, 8, 15, "p", "o", "storage"},
+        {-2.5, 7, 0.125, 8, 15, "p", "o", "total"},
+        {-2.5, 7, 0.125, 8, 15, "p", "state", "storage"},
+        {-2.5, 7, 0.125, 4, 7, "p", "o", "storage"},
+        {-2.5, 7, 0.125, 1, 15, "p", "o", "storage"},
+        {-2.5, 7, 0.125, 15, 15, "p", "o", "storage"},
+    };
+    enum { N = sizeof given / sizeof given[0] };
+    gdn_row rows[N];
+    for (int i = 0; i < N; i++) {
+        rows[i] = measured(i, given[i].from, given[i].to, given[i].rel_l2);
+        rows[i].a_log = given[i].a_log;
+        rows[i].gamma_eff = given[i].gamma_eff;
+        rows[i].profile = given[i].profile;
+        rows[i].quantity = given[i].quantity;
+        rows[i].kind = given[i].kind;
+    }
+    export_rows("heat", rows, N);
+    ck_assert_str_eq(text_of("heat", "heat.csv"),
+                     "profile,mode,population,keys,quantity,kind,from,a_log,n,median,gamma_eff\n"
+                     "a,portable,pop,isotropic,y,storage,8,-3,1,6,0.125\n"
+                     "p,portable,pop,isotropic,o,arith,8,-3,1,3,0.125\n"
+                     "p,portable,pop,isotropic,o,storage,8,-3,2,0.375,0.1875\n"
+                     "p,portable,pop,isotropic,o,storage,8,-2,1,0.3333,0.5\n"
+                     "p,portable,pop,isotropic,o,storage,8,0,2,3,\n"
+                     "p,portable,pop,isotropic,o,storage,131072,-3,1,1e-09,0.125\n"
+                     "p,portable,pop,isotropic,y,storage,8,-3,1,5,0.125\n");
+}
+END_TEST
+
 /* Without room for the CSV files nothing half-written stays. */
 START_TEST(export_without_room)
 {
@@ -1054,6 +1113,7 @@ int main(void)
                                   row_csv,
                                   summary_csv,
                                   growth_csv,
+                                  heat_csv,
                                   export_without_room};
     if (!gdn_test_scratch(scratch, sizeof scratch, "store"))
         return EXIT_FAILURE;

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* verify -- committed results made again here; see verify.h. */
+#include "harness/verify.h"
+
+#include <glob.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/inputs.h"
+#include "harness/table.h"
+#include "harness/verify_parts.h"
+
+/* ---- telling ---- */
+
+__attribute__((format(printf, 3, 0))) static void tell(const gdn_verifier *v, const gdn_folder *f,
+                                                       const char *format, va_list args)
+{
+    fprintf(v->out, "%s: ", f->name);
+    vfprintf(v->out, format, args);
+    fputc('\n', v->out);
+}
+
+void gdn_verify_differs(gdn_verifier *v, const gdn_folder *f, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("DIFFERS  ", v->out);
+    tell(v, f, format, args);
+    va_end(args);
+    v->counts->differ++;
+}
+
+void gdn_verify_says(gdn_verifier *v, const gdn_folder *f, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("left     ", v->out);
+    tell(v, f, format, args);
+    va_end(args);
+}
+
+/* ---- folders ---- */
+
+static void folder_free(gdn_folder *f)
+{
+    json_decref(f->manifest);
+    free(f->task);
+}
+
+/* The columns of tasks.csv, in the order of gdn_committed; those that came later may be missing. */
+static const struct {
+    const char *rows, *checksum;
+} sum_columns[GDN_COVERS] = {
+    {"rows", "checksum"}, {"portable_rows", "portable_checksum"}, {"short_rows", "short_checksum"}};
+
+static gdn_status take_sums(const gdn_table *t, size_t row, gdn_committed *c, gdn_error *err)
+{
+    gdn_status status = GDN_OK;
+    for (int i = 0; i < GDN_COVERS && !status; i++) {
+        size_t rows, sum;
+        double n = 0;
+        gdn_error ignored;
+        if (i > 0 && gdn_table_find(t, sum_columns[i].rows, &rows, &ignored) != GDN_OK)
+            return GDN_OK;
+        if ((status = gdn_table_find(t, sum_columns[i].rows, &rows, err)) ||
+            (status = gdn_table_find(t, sum_columns[i].checksum, &sum, err)) ||
+            (status = gdn_table_number(t, row, rows, &n, err)))
+            return status;
+        c->sum[i].rows = n >= 0 && n < 0x1p53 ? (int64_t)n : -1;
+        snprintf(c->sum[i].sum, sizeof c->sum[i].sum, "%s", gdn_table_text(t, row, sum));
+    }
+    return status;
+}
+
+/* tasks.csv; an experiment of probes alone has none. */
+static gdn_status take_tasks(gdn_folder *f, gdn_error *err)
+{
+    char path[4200];
+    gdn_table *t = NULL;
+    size_t population, seed;
+    snprintf(path, sizeof path, "%s/tasks.csv", f->path);
+    if (access(path, R_OK) != 0)
+        return GDN_OK;
+    gdn_status status = gdn_table_read(path, &t, err);
+    if (!status)
+        status = gdn_table_find(t, "population", &population, err);
+    if (!status)
+        status = gdn_table_find(t, "seed", &seed, err);
+    if (!status && !(f->task = gdn_calloc(gdn_table_rows(t) + 1, sizeof *f->task)))
+        status = gdn_no_memory(err, "tasks.csv");
+    for (size_t i = 0; !status && i < gdn_table_rows(t); i++) {
+        gdn_committed *c = &f->task[f->tasks++];
+        double x = 0;
+        snprintf(c->population, sizeof c->population, "%s", gdn_table_text(t, i, population));
+        status = gdn_table_number(t, i, seed, &x, err);
+        if (!status)
+            status = take_sums(t, i, c, err);
+        c->seed = x >= 1 && x <= 100000 ? (int64_t)x : 0;
+    }
+    gdn_table_free(t);
+    return status;
+}
+
+static gdn_status open_folder(gdn_folder *f, const char *path, gdn_error *err)
+{
+    json_error_t why;
+    char manifest[4200];
+    const char *name = strrchr(path, '/');
+    if (snprintf(f->path, sizeof f->path, "%s", path) >= (int)sizeof f->path ||
+        snprintf(f->name, sizeof f->name, "%s", name ? name + 1 : path) >= (int)sizeof f->name)
+        return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", path);
+    snprintf(manifest, sizeof manifest, "%s/manifest.json", f->path);
+    f->manifest = json_load_file(manifest, 0, &why);
+    if (!f->manifest)
+        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: %s%s", manifest, why.text,
+                        access(manifest, R_OK) ? "; `gdnprec run` makes it" : "");
+    return take_tasks(f, err);
+}
+
+static gdn_status open_folders(gdn_verifier *v, gdn_error *err)
+{
+    const gdn_verify_options *o = v->o;
+    char path[4096];
+    glob_t g = {0};
+    if (o->n == 0) {
+        snprintf(path, sizeof path, "%s/*/manifest.json", o->results);
+        if (glob(path, 0, NULL, &g) != 0) {
+            globfree(&g);
+            return gdn_fail(err, GDN_BAD_INPUT, "verify: no results below %.400s; `gdnprec run` makes them",
+                            o->results);
+        }
+    }
+    int n = o->n ? o->n : (int)g.gl_pathc;
+    gdn_status status = GDN_OK;
+    if (!(v->folder = gdn_calloc((size_t)n, sizeof *v->folder)))
+        status = gdn_no_memory(err, "a list of results");
+    for (int i = 0; i < n && !status; i++) {
+        if (o->n)
+            snprintf(path, sizeof path, "%s/%s", o->results, o->experiment[i]);
+        else
+            snprintf(path, sizeof path, "%.*s", (int)(strlen(g.gl_pathv[i]) - strlen("/manifest.json")),
+                     g.gl_pathv[i]);
+        status = open_folder(&v->folder[v->folders++], path, err);
+    }
+    globfree(&g);
+    return status;
+}
+
+/* ---- the sample ---- */
+
+/* Tasks of all folders in one row: the i-th. */
+static gdn_committed *task_at(const gdn_verifier *v, int64_t i)
+{
+    int f = 0;
+    while (i >= v->folder[f].tasks)
+        i -= v->folder[f++].tasks;
+    return &v->folder[f].task[i];
+}
+
+/* Choose o->tasks of them, each as likely as any other (the first draws of a shuffle). */
+static gdn_status choose(const gdn_verifier *v, gdn_error *err)
+{
+    int64_t all = 0, wanted = v->o->tasks;
+    for (int f = 0; f < v->folders; f++)
+        all += v->folder[f].tasks;
+    if (wanted == 0 || wanted > all)
+        wanted = all;
+    int64_t *order = gdn_calloc((size_t)all + 1, sizeof *order);
+    if (!order)
+        return gdn_no_memory(err, "a sample");
+    for (int64_t i = 0; i < all; i++)
+        order[i] = i;
+    for (int64_t i = 0; i < wanted; i++) {
+        double u = gdn_uniform(v->o->draw, GDN_STREAM_A_LOG, 0, (uint64_t)i);
+        int64_t j = i + (int64_t)(u * (double)(all - i)), taken = order[j < all ? j : all - 1];
+        order[j < all ? j : all - 1] = order[i];
+        task_at(v, taken)->chosen = true;
+    }
+    free(order);
+    return GDN_OK;
+}
+
+gdn_status gdn_verify(const gdn_verify_options *o, gdn_verify_counts *counts, FILE *out, gdn_error *err)
+{
+    gdn_verifier v = {.o = o, .counts = counts, .out = out};
+    *counts = (gdn_verify_counts){0};
+    gdn_status status = gdn_inputs_init(err);
+    if (!status)
+        status = open_folders(&v, err);
+    if (!status)
+        status = choose(&v, err);
+    for (int i = 0; i < v.folders && !status; i++)
+        status = gdn_verify_files(&v, &v.folder[i], err);
+    for (int i = 0; i < v.folders && !status; i++)
+        status = gdn_verify_tasks(&v, &v.folder[i], err);
+    for (int i = 0; i < v.folders; i++)
+        folder_free(&v.folder[i]);
+    free(v.folder);
+    if (!status && counts->differ)
+        status =
+            gdn_fail(err, GDN_DIFFERS, "verify: %" PRId64 " of what is committed %s not what comes out here",
+                     counts->differ, counts->differ == 1 ? "is" : "are");
+    return status;
+}
