@@ -61,8 +61,16 @@ LIBRARY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out harness/main.c,$(SOU
                    $(foreach i,$(ISAS),$(patsubst %.c,$(BUILD)/%.$(i).o,$(ISA_SOURCES))) \
                    $(CUDA_OBJECTS)
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
+SHELL_TESTS := $(wildcard tests/test_*.sh)
 GPU_TESTS := $(if $(filter 1,$(CUDA)),$(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/gpu_*.c)))
 HEADERS := $(foreach r,$(ROOMS) tests,$(wildcard $(r)/*.h))
+
+# The manual page and the completions, made from the program's own words; and what is installed besides.
+PAGE_NAMES = man/man1/gdnprec.1 bash-completion/completions/gdnprec zsh/site-functions/_gdnprec
+PAGES = $(PAGE_NAMES:%=$(BUILD)/share/%)
+SHARED = $(sort $(wildcard plots/*.gp experiments/*.yaml docs/*.md) claims.yaml results.yaml README.md LICENSE CITATION.cff \
+         $(shell find tests/golden -type f))
+ROOT = $(DESTDIR)$(PREFIX)
 
 # What the program knows of its own making; the file changes only when this does.
 COMMIT := $(shell git describe --always --abbrev=12 2>/dev/null || echo unknown)
@@ -77,8 +85,8 @@ run: $(BUILD)/gdnprec ## run experiments/quick.yaml, draw its figures, write its
 	$(BUILD)/gdnprec plot --results $(RESULTS) quick
 	$(BUILD)/gdnprec report --results $(RESULTS) quick
 
-check: $(BUILD)/gdnprec $(TESTS) ## build and run every test (under 3 minutes on 2 cores)
-	@tests/run.sh $(BUILD) $(TESTS)
+check: $(BUILD)/gdnprec $(TESTS) $(PAGES) ## build and run every test (under 3 minutes on 2 cores)
+	@tests/run.sh $(BUILD) $(TESTS) $(SHELL_TESTS)
 
 # ---- the rest ----
 
@@ -92,7 +100,28 @@ plots: $(BUILD)/gdnprec ## redraw the figures of RESULTS from the CSV files
 	$(BUILD)/gdnprec plot --results $(RESULTS)
 
 check-sanitize: ## the tests under -fsanitize=address,undefined
-	$(MAKE) BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" check
+	CK_TIMEOUT_MULTIPLIER=10 $(MAKE) BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" check
+
+# libFuzzer: 10^7 executions take half an hour of a core; FUZZ_RUNS=200000 is a smoke test.
+FUZZ_RUNS ?= 10000000
+FUZZ_CC ?= clang
+FUZZ_TARGETS = safetensors index
+FUZZ_FLAGS = $(STD) -I. -O2 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+FUZZ_SOURCES = harness/safetensors.c harness/safetensors_header.c harness/dtype.c harness/json_walk.c harness/json_file.c \
+               harness/shown.c harness/checkpoint_index.c harness/contract.c base/status.c base/format.c
+
+fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%) ## FUZZ_RUNS random files through what reads checkpoints, under sanitizers
+	@for t in $(FUZZ_TARGETS); do mkdir -p $(BUILD)/fuzz/corpus_$$t; \
+	    $(BUILD)/fuzz/$$t -runs=$$(($(FUZZ_RUNS) / $(words $(FUZZ_TARGETS)))) -max_len=2048 -timeout=20 -rss_limit_mb=1024 \
+	        -malloc_limit_mb=64 -dict=tests/fuzz/json.dict -artifact_prefix=$(BUILD)/fuzz/ -verbosity=1 \
+	        -print_final_stats=1 $(BUILD)/fuzz/corpus_$$t tests/fuzz/seeds_$$t || exit 1; done
+
+$(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(FUZZ_SOURCES) $(HEADERS) Makefile
+	@mkdir -p $(@D)
+	@echo 'int LLVMFuzzerTestOneInput(const char *p, long n) { return p && n ? 0 : 0; }' >$(@D)/try.c
+	@$(FUZZ_CC) -fsanitize=fuzzer,address -o $(@D)/try $(@D)/try.c 2>/dev/null || { echo "make fuzz needs clang's libFuzzer." \
+	    "As root: apt-get install -y clang libclang-rt-14-dev (14: the version of clang)" >&2; exit 2; }
+	$(FUZZ_CC) $(FUZZ_FLAGS) -o $@ $< $(FUZZ_SOURCES) -ljansson -lm
 
 bench: $(BUILD)/gdnprec ## time every engine beside the machine's limits
 	$(BUILD)/gdnprec bench
@@ -104,12 +133,16 @@ lint: ## clang-format and clang-tidy
 	clang-format --dry-run --Werror $(SOURCES) $(ISA_SOURCES) $(HEADERS) $(wildcard tests/*.c)
 	clang-tidy --quiet $(SOURCES) $(ISA_SOURCES) -- $(STD) -DGDN_ISA=scalar -I.
 
-install: $(BUILD)/gdnprec ## copy the program, claims.yaml, plots/ and experiments/ under PREFIX
-	install -D $(BUILD)/gdnprec $(DESTDIR)$(PREFIX)/bin/gdnprec
-	install -d $(DESTDIR)$(PREFIX)/share/gdnprec/plots $(DESTDIR)$(PREFIX)/share/gdnprec/experiments
-	install -m 644 plots/*.gp $(DESTDIR)$(PREFIX)/share/gdnprec/plots
-	install -m 644 experiments/*.yaml $(DESTDIR)$(PREFIX)/share/gdnprec/experiments
-	install -m 644 claims.yaml $(DESTDIR)$(PREFIX)/share/gdnprec
+install: $(BUILD)/gdnprec $(PAGES) ## copy program, manual page, completions and what they read under DESTDIR and PREFIX
+	@install -D $(BUILD)/gdnprec "$(ROOT)/bin/gdnprec"
+	@for f in $(PAGE_NAMES); do install -D -m 644 "$(BUILD)/share/$$f" "$(ROOT)/share/$$f" || exit 1; done
+	@for f in $(SHARED); do install -D -m 644 "$$f" "$(ROOT)/share/gdnprec/$$f" || exit 1; done
+	@echo "installed $(ROOT)/bin/gdnprec, and what it reads in $(ROOT)/share/gdnprec"
+
+uninstall: ## remove what install has put there
+	@rm -f "$(ROOT)/bin/gdnprec"
+	@for f in $(PAGE_NAMES) $(SHARED:%=gdnprec/%); do rm -f "$(ROOT)/share/$$f" || exit 1; done
+	@[ ! -d "$(ROOT)/share/gdnprec" ] || find "$(ROOT)/share/gdnprec" -depth -type d -empty -delete
 
 clean: ## remove the build directory, RESULTS in it included
 	rm -rf $(BUILD)
@@ -117,7 +150,7 @@ clean: ## remove the build directory, RESULTS in it included
 help: ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "  %-15s %s\n", $$1, $$2}'
-	@echo "Variables: CC=$(CC) CFLAGS='$(CFLAGS)' BUILD=$(BUILD) RESULTS=$(RESULTS) JOBS=$(JOBS) PREFIX=$(PREFIX)"
+	@echo "Variables: CC=$(CC) CFLAGS='$(CFLAGS)' BUILD=$(BUILD) RESULTS=$(RESULTS) JOBS=$(JOBS) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 
 # ---- building ----
 
@@ -153,6 +186,19 @@ $(BUILD)/%.cu.o: %.cu Makefile $(BUILD)/cuda.stamp | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
 	$(NVCC) $(NVCC_FLAGS) -MMD -MP -c -o $@ $<
 
+$(BUILD)/share/man/man1/gdnprec.1: $(BUILD)/gdnprec tools/man.sh
+	@mkdir -p $(@D)
+	@tools/man.sh $< $(PREFIX)/share/gdnprec >$@.new
+	@mv $@.new $@
+
+$(BUILD)/share/bash-completion/completions/gdnprec: tools/completion.sh tools/completion.bash
+	@mkdir -p $(@D)
+	@cat $^ >$@
+
+$(BUILD)/share/zsh/site-functions/_gdnprec: tools/completion.sh tools/completion.zsh
+	@mkdir -p $(@D)
+	@{ echo '#compdef gdnprec'; cat $^; } >$@
+
 define isa_rule
 $$(BUILD)/%.$(1).o: %.c Makefile | $$(BUILD)/deps.ok
 	@mkdir -p $$(@D)
@@ -164,7 +210,7 @@ $(BUILD)/tests/%: tests/%.c $(LIBRARY_OBJECTS) Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -o $@ $< $(LIBRARY_OBJECTS) $(begin_static) -lcheck -lsubunit $(end_static) -lrt -lpthread $(LIBS)
 
-.PHONY: all run check check-gpu experiments plots check-sanitize bench reproduce lint install clean help FORCE
+.PHONY: all run check check-gpu experiments plots check-sanitize fuzz bench reproduce lint install uninstall clean help FORCE
 .SECONDARY:
 FORCE:
 

@@ -103,7 +103,9 @@ gdn_status gdn_option_whole(const char *what, const char *text, long lo, long hi
 
 const char *gdn_share(char *out, size_t size)
 {
-    char exe[4096], plots[4200];
+    static const char *const beside[] = {"",
+                                         "/share/gdnprec"}; /* build/gdnprec; bin/gdnprec, wherever moved */
+    char exe[4096], style[4200];
     const char *env = getenv("GDNPREC_SHARE");
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
     snprintf(out, size, "%s", env ? env : GDN_SHARE);
@@ -112,8 +114,12 @@ const char *gdn_share(char *out, size_t size)
     exe[n] = 0;
     for (int up = 0; up < 2 && strrchr(exe, '/'); up++)
         *strrchr(exe, '/') = 0;
-    snprintf(plots, sizeof plots, "%s/plots/style.gp", exe);
-    if (access(plots, R_OK) == 0)
-        snprintf(out, size, "%s", exe);
+    for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++) {
+        snprintf(style, sizeof style, "%s%s/plots/style.gp", exe, beside[i]);
+        if (access(style, R_OK) == 0) {
+            snprintf(out, size, "%s%s", exe, beside[i]);
+            break;
+        }
+    }
     return out;
 }

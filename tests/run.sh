@@ -8,6 +8,8 @@ shift
 logs=$build/tests/logs
 mkdir -p "$logs"
 export GDNPREC="$build/gdnprec"
+# Threads that wait for work sleep: programs side by side on few cores would spin each other out.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
 printf '%s\n' "$@" | xargs -P "${TEST_JOBS:-2}" -I{} sh -c '
     name=$(basename {}); start=$(date +%s)
     if {} >"$0/$name.log" 2>&1; then verdict=ok; else verdict=FAILED; fi
