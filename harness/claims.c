@@ -248,13 +248,11 @@ static gdn_status judge_one(judge *g)
     return status;
 }
 
-gdn_status gdn_claims_judge(const gdn_ledger *l, gdn_claim_wanted *wanted, const void *context,
-                            const char *const *roots, size_t n_roots, gdn_judgement **out, size_t *n,
-                            gdn_error *err)
+gdn_status gdn_claims_judge_by(gdn_evidence *e, const gdn_ledger *l, gdn_claim_wanted *wanted,
+                               const void *context, gdn_judgement **out, size_t *n, gdn_error *err)
 {
-    gdn_evidence *e = NULL;
     gdn_judgement *j = calloc(l->n + 1, sizeof *j);
-    gdn_status status = j ? gdn_evidence_open(&e, roots, n_roots, err) : gdn_no_memory(err, "claims");
+    gdn_status status = j ? GDN_OK : gdn_no_memory(err, "claims");
     *n = 0;
     for (size_t i = 0; i < l->n && !status; i++) {
         judge g = {e, l, i, &l->claim[i], &j[*n], err};
@@ -263,13 +261,26 @@ gdn_status gdn_claims_judge(const gdn_ledger *l, gdn_claim_wanted *wanted, const
         ++*n;
         status = judge_one(&g);
     }
-    gdn_evidence_close(e);
     if (status) {
         gdn_judgements_free(j, *n);
         j = NULL;
         *n = 0;
     }
     *out = j;
+    return status;
+}
+
+gdn_status gdn_claims_judge(const gdn_ledger *l, gdn_claim_wanted *wanted, const void *context,
+                            const char *const *roots, size_t n_roots, gdn_judgement **out, size_t *n,
+                            gdn_error *err)
+{
+    gdn_evidence *e = NULL;
+    *out = NULL;
+    *n = 0;
+    gdn_status status = gdn_evidence_open(&e, roots, n_roots, err);
+    if (!status)
+        status = gdn_claims_judge_by(e, l, wanted, context, out, n, err);
+    gdn_evidence_close(e);
     return status;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* claims_file -- the ledger's schema, reading and validation; see claims.h. */
+/* claims_file -- the ledgers' schemas, reading and validation; see claims.h. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,23 +24,69 @@ static const cyaml_schema_field_t value_fields[] = {
 };
 static const cyaml_schema_value_t value_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, gdn_claim_value, value_fields)};
+
+/* What claims and results have in common. */
+#define HEAD                                                                                                 \
+    TEXT("id", CYAML_FLAG_DEFAULT, gdn_claim, id),                                                           \
+        TEXT("proposition", CYAML_FLAG_DEFAULT, gdn_claim, proposition)
+#define TEST(value)                                                                                          \
+    LIST("experiments", gdn_claim, experiments, &name), LIST("values", gdn_claim, values, value),            \
+        TEXT("confirmed", CYAML_FLAG_OPTIONAL, gdn_claim, confirmed),                                        \
+        TEXT("limits", CYAML_FLAG_OPTIONAL, gdn_claim, limits),                                              \
+        TEXT("refuted", CYAML_FLAG_OPTIONAL, gdn_claim, refuted),                                            \
+        TEXT("finding", CYAML_FLAG_OPTIONAL, gdn_claim, finding)
+
 static const cyaml_schema_field_t claim_fields[] = {
-    TEXT("id", CYAML_FLAG_DEFAULT, gdn_claim, id),
-    TEXT("proposition", CYAML_FLAG_DEFAULT, gdn_claim, proposition),
+    HEAD,
     TEXT("source", CYAML_FLAG_DEFAULT, gdn_claim, source),
-    LIST("experiments", gdn_claim, experiments, &name),
-    LIST("values", gdn_claim, values, &value_entry),
-    TEXT("confirmed", CYAML_FLAG_OPTIONAL, gdn_claim, confirmed),
-    TEXT("limits", CYAML_FLAG_OPTIONAL, gdn_claim, limits),
-    TEXT("refuted", CYAML_FLAG_OPTIONAL, gdn_claim, refuted),
-    TEXT("finding", CYAML_FLAG_OPTIONAL, gdn_claim, finding),
+    TEST(&value_entry),
     TEXT("untestable", CYAML_FLAG_OPTIONAL, gdn_claim, untestable),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t claim_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, gdn_claim, claim_fields)};
-static const cyaml_schema_value_t ledger = {
+static const cyaml_schema_value_t claims_schema = {
     CYAML_VALUE_SEQUENCE(CYAML_FLAG_POINTER, gdn_claim, &claim_entry, 1, 1000)};
+
+const char *const gdn_tier_names[GDN_TIERS] = {"minutes", "hours", "gpu"};
+static const cyaml_strval_t tiers[] = {
+    {"minutes", GDN_TIER_MINUTES}, {"hours", GDN_TIER_HOURS}, {"gpu", GDN_TIER_GPU}};
+
+static const cyaml_schema_field_t shown_fields[] = {
+    TEXT("name", CYAML_FLAG_DEFAULT, gdn_claim_value, name),
+    TEXT("sql", CYAML_FLAG_OPTIONAL, gdn_claim_value, sql),
+    TEXT("of", CYAML_FLAG_OPTIONAL, gdn_claim_value, of),
+    TEXT("label", CYAML_FLAG_OPTIONAL, gdn_claim_value, label),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t shown_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, gdn_claim_value, shown_fields)};
+static const cyaml_schema_field_t result_fields[] = {
+    HEAD,
+    LIST("settles", gdn_claim, settles, &name),
+    TEXT("figure", CYAML_FLAG_OPTIONAL, gdn_claim, figure),
+    CYAML_FIELD_ENUM("tier", CYAML_FLAG_STRICT, gdn_claim, tier, tiers, GDN_TIERS),
+    CYAML_FIELD_BOOL("headline", CYAML_FLAG_OPTIONAL, gdn_claim, headline),
+    TEST(&shown_entry),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t result_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, gdn_claim, result_fields)};
+static const cyaml_schema_value_t results_schema = {
+    CYAML_VALUE_SEQUENCE(CYAML_FLAG_POINTER, gdn_claim, &result_entry, 1, 1000)};
+
+static const cyaml_strval_t advices[] = {{"keep", GDN_KEEP}, {"fine", GDN_FINE}};
+static const cyaml_schema_field_t decision_fields[] = {
+    HEAD,
+    TEXT("tensor", CYAML_FLAG_DEFAULT, gdn_claim, tensor),
+    CYAML_FIELD_ENUM("advice", CYAML_FLAG_STRICT, gdn_claim, advice, advices, GDN_ADVICES),
+    TEST(&value_entry),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t decision_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, gdn_claim, decision_fields)};
+static const cyaml_schema_value_t decisions_schema = {
+    CYAML_VALUE_SEQUENCE(CYAML_FLAG_POINTER, gdn_claim, &decision_entry, 1, 1000)};
 
 /* A complaint about field `key` ("" for the claim itself) of claim i. */
 #define BAD(y, i, err, key, ...) gdn_yaml_bad(y, claim_path((char[64]){""}, i, key), err, __VA_ARGS__)
@@ -124,7 +170,8 @@ static gdn_status test_ok(const gdn_yaml *y, size_t i, const gdn_claim *c, gdn_e
     } conditions[] = {{"confirmed", c->confirmed}, {"limits", c->limits}, {"refuted", c->refuted}};
     char bad[64], *sentence = NULL;
     if (!c->experiments || !c->values || !c->finding)
-        return BAD(y, i, err, "", "%s: experiments, values and finding are wanted, or untestable", c->id);
+        return BAD(y, i, err, "", "%s: experiments, values and finding are wanted%s", c->id,
+                   c->source ? ", or untestable" : "");
     if (!c->refuted || (!c->confirmed && !c->limits))
         return BAD(y, i, err, "", "%s: a test that can come out either way is wanted: refuted, and %s", c->id,
                    "confirmed or limits");
@@ -167,13 +214,76 @@ static gdn_status claim_ok(const gdn_ledger *l, size_t i, gdn_error *err)
     return GDN_OK;
 }
 
-gdn_status gdn_ledger_load(const char *path, gdn_ledger *l, gdn_error *err)
+/* ---- results ---- */
+
+/*
+ * The first number that stands in a sentence itself, or NULL: digits outside of {placeholders} that are no
+ * part of a word (bf16) or power (2^-9).
+ */
+static const char *own_number(const char *s)
+{
+    while (*s) {
+        size_t n = 0, digits = 0;
+        if (*s == '{') {
+            s += strcspn(s, "}");
+            s += *s == '}';
+            continue;
+        }
+        for (; in_word(s[n]) || s[n] == '^' || (n && s[n] == '-' && s[n - 1] == '^'); n++)
+            digits += isdigit((unsigned char)s[n]) != 0;
+        if (n && digits == n)
+            return s;
+        s += n ? n : 1;
+    }
+    return NULL;
+}
+
+/* A file below the results, not above them. */
+static bool is_below(const char *path)
+{
+    return *path != '/' && strncmp(path, "../", 3) != 0 && !strstr(path, "/../");
+}
+
+/* Its id begins with `letter`, and no number of its sentences is its own. */
+static gdn_status sentences_ok(const gdn_ledger *l, size_t i, char letter, const char *kind, gdn_error *err)
+{
+    const gdn_claim *r = &l->claim[i];
+    const gdn_yaml *y = &l->yaml;
+    const char *number;
+    if (r->id[0] != letter)
+        return BAD(y, i, err, "id", "'%.80s' is no id of %s; %c1, %c2 and so on are", r->id, kind, letter,
+                   letter);
+    if ((number = own_number(r->finding)))
+        return BAD(y, i, err, "finding", "%s: the number at '%.20s' has to come from a value", r->id, number);
+    if ((number = own_number(r->proposition)))
+        return BAD(y, i, err, "proposition",
+                   "%s: there is a number at '%.20s'; numbers belong in the finding", r->id, number);
+    return GDN_OK;
+}
+
+static gdn_status result_ok(const gdn_ledger *l, size_t i, const gdn_ledger *claims, gdn_error *err)
+{
+    const gdn_claim *r = &l->claim[i];
+    const gdn_yaml *y = &l->yaml;
+    gdn_status status = sentences_ok(l, i, 'R', "a result", err);
+    if (status)
+        return status;
+    if (r->figure && !is_below(r->figure))
+        return BAD(y, i, err, "figure", "%s: '%.80s' is no file below the results", r->id, r->figure);
+    for (unsigned k = 0; k < r->settles_count; k++)
+        if (!gdn_ledger_find(claims, r->settles[k]))
+            return BAD(y, i, err, "settles", "%s: %s has no claim '%.80s'", r->id, claims->yaml.path,
+                       r->settles[k]);
+    return GDN_OK;
+}
+
+/* ---- reading ---- */
+
+static gdn_status load(const char *path, const gdn_yaml_words *words, const cyaml_schema_value_t *schema,
+                       gdn_ledger *l, gdn_error *err)
 {
     *l = (gdn_ledger){.n = 0};
-    static const gdn_yaml_words words = {
-        "the ledger of claims", "cannot be the ledger of claims (a regular file of at most 1 MiB can)",
-        "cannot be the ledger of claims: it is empty"};
-    gdn_status status = gdn_yaml_open(&l->yaml, path, &words, &ledger, err);
+    gdn_status status = gdn_yaml_open(&l->yaml, path, words, schema, err);
     if (status)
         return status;
     l->claim = l->yaml.data;
@@ -181,6 +291,44 @@ gdn_status gdn_ledger_load(const char *path, gdn_ledger *l, gdn_error *err)
     for (size_t i = 0; i < l->n && !status; i++)
         status = claim_ok(l, i, err);
     return status;
+}
+
+gdn_status gdn_ledger_load(const char *path, gdn_ledger *l, gdn_error *err)
+{
+    static const gdn_yaml_words words = {
+        "the ledger of claims", "cannot be the ledger of claims (a regular file of at most 1 MiB can)",
+        "cannot be the ledger of claims: it is empty"};
+    return load(path, &words, &claims_schema, l, err);
+}
+
+gdn_status gdn_ledger_load_results(const char *path, const gdn_ledger *claims, gdn_ledger *l, gdn_error *err)
+{
+    static const gdn_yaml_words words = {
+        "the ledger of results", "cannot be the ledger of results (a regular file of at most 1 MiB can)",
+        "cannot be the ledger of results: it is empty"};
+    gdn_status status = load(path, &words, &results_schema, l, err);
+    for (size_t i = 0; i < l->n && !status; i++)
+        status = result_ok(l, i, claims, err);
+    return status;
+}
+
+gdn_status gdn_ledger_load_decisions(const char *path, gdn_ledger *l, gdn_error *err)
+{
+    static const gdn_yaml_words words = {
+        "the ledger of decisions", "cannot be the ledger of decisions (a regular file of at most 1 MiB can)",
+        "cannot be the ledger of decisions: it is empty"};
+    gdn_status status = load(path, &words, &decisions_schema, l, err);
+    for (size_t i = 0; i < l->n && !status; i++)
+        status = sentences_ok(l, i, 'T', "an advice", err);
+    return status;
+}
+
+const gdn_claim *gdn_ledger_find(const gdn_ledger *l, const char *id)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(l->claim[i].id, id) == 0)
+            return &l->claim[i];
+    return NULL;
 }
 
 void gdn_ledger_free(gdn_ledger *l)

@@ -48,9 +48,24 @@ static const struct {
              {"interval", as_interval},
              {"count", as_count}};
 
-/* One placeholder, "name", "name.lo" or "name:form"; false when it names nothing. number: NULL to check. */
-static bool put(const gdn_claim *c, const gdn_claim_number *number, const char *place, FILE *f)
+/* Where pieces go. */
+typedef struct sentence {
+    const gdn_claim *claim;
+    const gdn_claim_number *number; /* NULL to check only */
+    gdn_claim_piece *piece;
+    void *context;
+} sentence;
+
+static void say(const sentence *s, const char *text, size_t n, const gdn_claim_value *value)
 {
+    if (s->number && n > 0)
+        s->piece(text, n, value, s->context);
+}
+
+/* One placeholder, "name", "name.lo" or "name:form"; false when it names nothing. */
+static bool put(const sentence *s, const char *place)
+{
+    const gdn_claim *c = s->claim;
     size_t n = strcspn(place, ".:");
     const char *rest = place + n, *form = strchr(rest, ':') ? strchr(rest, ':') + 1 : "";
     size_t part = strcspn(rest, ":"), k = 0;
@@ -62,17 +77,48 @@ static bool put(const gdn_claim *c, const gdn_claim_number *number, const char *
         k++;
     if (v == c->values_count || k == sizeof forms / sizeof forms[0] || (part && !lo && !hi))
         return false;
-    if (!number)
+    if (!s->number)
         return true;
-    gdn_claim_number x = number[v];
+    gdn_claim_number x = s->number[v];
     if (x.text) {
-        fputs(x.text, f);
+        say(s, x.text, strlen(x.text), &c->values[v]);
         return true;
     }
     if (lo || hi)
         x = (gdn_claim_number){lo ? x.lo : x.hi, NAN, NAN, NULL};
-    fputs(forms[k].put(&x).s, f);
+    gdn_text shown = forms[k].put(&x);
+    say(s, shown.s, strlen(shown.s), &c->values[v]);
     return true;
+}
+
+gdn_status gdn_claim_pieces(const gdn_claim *c, const gdn_claim_number *number, gdn_claim_piece *piece,
+                            void *context, char bad[64])
+{
+    const sentence to = {c, number, piece, context};
+    bad[0] = 0;
+    for (const char *s = c->finding; *s && !bad[0];) {
+        size_t n = strcspn(s, "{");
+        say(&to, s, n, NULL);
+        s += n;
+        if (s[0] == '{' && s[1] == '{') {
+            say(&to, s, 1, NULL);
+            s += 2;
+        } else if (*s == '{') {
+            char place[64];
+            n = strcspn(s + 1, "}");
+            snprintf(place, sizeof place, "%.*s", (int)n, s + 1);
+            if (s[1 + n] != '}' || n >= sizeof place || !put(&to, place))
+                memcpy(bad, *place ? place : " ", *place ? sizeof place : 2);
+            s += 1 + n + (s[1 + n] == '}');
+        }
+    }
+    return bad[0] ? GDN_BAD_INPUT : GDN_OK;
+}
+
+static void write_piece(const char *text, size_t n, const gdn_claim_value *value, void *f)
+{
+    (void)value;
+    fwrite(text, 1, n, f);
 }
 
 gdn_status gdn_claim_sentence(const gdn_claim *c, const gdn_claim_number *number, char **out, char bad[64],
@@ -80,26 +126,13 @@ gdn_status gdn_claim_sentence(const gdn_claim *c, const gdn_claim_number *number
 {
     size_t size = 0;
     FILE *f = open_memstream(out, &size);
-    bad[0] = 0;
-    if (!f)
+    if (!f) {
+        bad[0] = 0;
         return gdn_no_memory(err, "a finding");
-    for (const char *s = c->finding; *s && !bad[0];) {
-        size_t n = strcspn(s, "{");
-        fwrite(s, 1, n, f);
-        s += n;
-        if (s[0] == '{' && s[1] == '{') {
-            fputc('{', f);
-            s += 2;
-        } else if (*s == '{') {
-            char place[64];
-            n = strcspn(s + 1, "}");
-            snprintf(place, sizeof place, "%.*s", (int)n, s + 1);
-            if (s[1 + n] != '}' || n >= sizeof place || !put(c, number, place, f))
-                memcpy(bad, *place ? place : " ", sizeof place);
-            s += 1 + n + (s[1 + n] == '}');
-        }
     }
-    gdn_status status = fclose(f) ? gdn_no_memory(err, "a finding") : bad[0] ? GDN_BAD_INPUT : GDN_OK;
+    gdn_status status = gdn_claim_pieces(c, number, write_piece, f, bad);
+    if (fclose(f))
+        status = gdn_no_memory(err, "a finding");
     if (status || !number) {
         free(*out);
         *out = NULL;

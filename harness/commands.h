@@ -16,7 +16,12 @@ gdn_status gdn_command_plot(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_report(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_gate(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_layer(int argc, char **argv, gdn_error *err);
+gdn_status gdn_command_audit(int argc, char **argv, gdn_error *err);
+gdn_status gdn_command_convert(int argc, char **argv, gdn_error *err);
+gdn_status gdn_command_judge(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_claims(int argc, char **argv, gdn_error *err);
+gdn_status gdn_command_results(int argc, char **argv, gdn_error *err);
+gdn_status gdn_command_verify(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_bench(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_list(int argc, char **argv, gdn_error *err);
 
@@ -35,7 +40,10 @@ gdn_status gdn_option_number(const char *what, const char *text, double lo, doub
                              gdn_error *err);
 gdn_status gdn_option_whole(const char *what, const char *text, long lo, long hi, long *x, gdn_error *err);
 
-/* Where plots/ and experiments/ are: $GDNPREC_SHARE, beside the build directory, or the installed place. */
+/*
+ * Where plots/, experiments/ and claims.yaml are: $GDNPREC_SHARE; beside the build directory; share/gdnprec
+ * beside the program's bin; the PREFIX that it was built for. `gdnprec --help` prints it.
+ */
 const char *gdn_share(char *out, size_t size);
 
 #endif

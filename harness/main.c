@@ -19,7 +19,12 @@ static const struct {
     {"report", gdn_command_report, "write report.md and report.html from the rows and figures"},
     {"gate", gdn_command_gate, "one decay gate in every format, beside the truth"},
     {"layer", gdn_command_layer, "a whole layer from a file, stage by stage, beside the truth"},
+    {"audit", gdn_command_audit, "what a checkpoint really stores, and what bf16 would cost its heads"},
+    {"convert", gdn_command_convert, "a checkpoint under another precision contract, the rest byte for byte"},
+    {"judge", gdn_command_judge, "somebody else's outputs beside the truth of their own inputs"},
     {"claims", gdn_command_claims, "the verdict on every claim of claims.yaml, from the results"},
+    {"results", gdn_command_results, "the results that can be cited, and whether documents say the same"},
+    {"verify", gdn_command_verify, "committed results made again here, bit for bit where portable"},
     {"bench", gdn_command_bench, "speed of every engine beside the machine's limits"},
     {"list", gdn_command_list, "formats, recipes, profiles, engines, experiments, columns, probes, layers"},
 };
@@ -28,6 +33,7 @@ enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void help(void)
 {
+    char share[4096];
     printf("Usage: gdnprec COMMAND [OPTION...]\n\n"
            "Measures what number formats cost in Gated DeltaNet: storage error and arithmetic\n"
            "error of the decay gate, the recurrence and out_norm against an MPFR reference,\n"
@@ -35,9 +41,12 @@ static void help(void)
     for (int i = 0; i < COMMANDS; i++)
         printf("  %-8s %s\n", commands[i].name, commands[i].summary);
     printf("\n`gdnprec COMMAND --help` explains one. Exit status: 0 fine, 1 a comparison failed,\n"
-           "2 wrong use or bad input, 3 the machine failed.\n\nStart with:\n"
+           "2 wrong use or bad input, 3 the machine failed.\n\n"
+           "Experiments, figure scripts and the ledger of claims that came with it are in\n  %s\n"
+           "(GDNPREC_SHARE names another place).\n\nStart with:\n"
            "  gdnprec run experiments/quick.yaml && gdnprec plot quick && gdnprec report quick\n"
-           "  gdnprec gate --a-log -3.3 --dt-bias -4\n");
+           "  gdnprec gate --a-log -3.3 --dt-bias -4\n",
+           gdn_share(share, sizeof share));
 }
 
 static gdn_status dispatch(int argc, char **argv, gdn_error *err)

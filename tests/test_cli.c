@@ -165,8 +165,9 @@ static char *bytes_of(const char *path, size_t *n)
 /* The CSV files of a results directory are those of whole_run, byte for byte. */
 static void as_whole(const char *results)
 {
-    static const char *const files[] = {"cells.csv", "last.csv", "summary.csv", "growth.csv", "tasks.csv"};
-    for (int i = 0; i < 5; i++) {
+    static const char *const files[] = {"cells.csv",  "last.csv", "summary.csv",
+                                        "growth.csv", "heat.csv", "tasks.csv"};
+    for (int i = 0; i < 6; i++) {
         char x[128], y[128];
         size_t n, m, at = 0;
         snprintf(x, sizeof x, "%s/tiny/%s", path_of(results), files[i]);
@@ -239,7 +240,8 @@ static int stored_tasks(const char *results)
 
 /* ---- words and options ---- */
 
-static const char *const commands[] = {"run", "plot", "report", "gate", "layer", "list"};
+static const char *const commands[] = {"run",   "plot",    "report", "gate",   "layer",
+                                       "audit", "convert", "judge",  "verify", "list"};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 START_TEST(help_and_version)
@@ -296,6 +298,11 @@ START_TEST(wrong_words)
             "--max-length: '1e3' is not allowed; a whole number from 1 to 67108864 is");
     answers(WORDS("run", "--json=yes", "x.yaml"), 2, "option '--json' doesn't allow an argument");
     answers(WORDS("run", "no such.yaml"), 2, "no such.yaml: cannot open the experiment file: No such file");
+    answers(WORDS("verify", "--tasks", "x"), 2,
+            "--tasks: 'x' is not allowed; a whole number from 1 to 1000000 is");
+    answers(WORDS("verify", "--jobs", "0"), 2, "--jobs: '0' is not allowed");
+    answers(WORDS("verify", "--draw", "-1"), 2, "--draw: '-1' is not allowed");
+    answers(WORDS("verify", "--results", "no such"), 2, "verify: no results below no such");
     answers(WORDS("gate"), 2, "--a-log and --dt-bias are required");
     answers(WORDS("gate", "--a-log", "-3"), 2, "--a-log and --dt-bias are required");
     answers(WORDS("gate", "--a-log", "nan", "--dt-bias", "1"), 2,
@@ -471,13 +478,14 @@ START_TEST(run_and_resume)
     GDN_CHECK(strncmp(o->out, "tiny: 10 tasks (10 run now) in ", 31) == 0, "%s", o->out);
     GDN_CHECK(strncmp(o->err, "tiny: 10 tasks, 0 of them done already, ", 40) == 0, "%s", o->err);
     GDN_CHECK(!strchr(o->err, '\033') && !strchr(o->err, '\r'), "no terminal: %s", o->err);
-    static const char *const files[] = {"cells.csv", "last.csv", "summary.csv", "growth.csv", "tasks.csv"};
-    char *before[5], name[64], sum[65];
-    size_t n[5], m;
+    static const char *const files[] = {"cells.csv",  "last.csv", "summary.csv",
+                                        "growth.csv", "heat.csv", "tasks.csv"};
+    char *before[6], name[64], sum[65];
+    size_t n[6], m;
     gdn_error err;
     static char text[1 << 16];
     json_t *manifest = json_of(slurp(path_of("first/deep/tiny/manifest.json"), text, sizeof text));
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         snprintf(name, sizeof name, "first/deep/tiny/%s", files[i]);
         before[i] = bytes_of(path_of(name), &n[i]);
         GDN_CHECK(gdn_file_sha256(path_of(name), sum, &err) == GDN_OK, "%s", err.text);
@@ -494,7 +502,7 @@ START_TEST(run_and_resume)
     GDN_CHECK(number_at(j, "tasks") == 10 && number_at(j, "tasks_run") == 0, "tasks in the JSON");
     ck_assert_str_eq(string_at(j, "directory"), "first/deep/tiny");
     json_decref(j);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         snprintf(name, sizeof name, "first/deep/tiny/%s", files[i]);
         char *now = bytes_of(path_of(name), &m);
         GDN_CHECK(m == n[i] && memcmp(now, before[i], m) == 0, "%s changed", files[i]);
