@@ -27,7 +27,8 @@ static const struct argp_option options[] = {
     {"backend", 'b', "NAME", 0, "auto, cpu or cuda (default: auto, a GPU if there is one)", 0},
     {"device", 'd', "N", 0, "which GPU (default: 0)", 0},
     {"jobs", 'j', "N", 0, "threads (default: one a core)", 0},
-    {"seeds", 's', "N", 0, "run seeds 1 to N instead of the file's number", 0},
+    {"seeds", 's', "N", 0, "run N seeds instead of the file's number", 0},
+    {"first-seed", 'f', "N", 0, "seeds from N on (default: 1)", 0},
     {"max-length", 'T', "N", 0, "drop lengths above N tokens", 0},
     {"isa", 'I', "NAME", 0,
      "instruction set: scalar, avx2 or avx512 (default: the widest); changes no result", 0},
@@ -72,6 +73,10 @@ static error_t option(int key, char *text, struct argp_state *state)
         a->status = gdn_option_whole("--seeds", text, 1, 100000, &n, a->err);
         a->run.seeds = (int)n;
         return a->status ? EINVAL : 0;
+    case 'f':
+        a->status = gdn_option_whole("--first-seed", text, 1, 1000000000, &n, a->err);
+        a->run.first_seed = (int)n;
+        return a->status ? EINVAL : 0;
     case 'T':
         a->status = gdn_option_whole("--max-length", text, 1, 1L << 26, &a->run.max_length, a->err);
         return a->status ? EINVAL : 0;
@@ -107,7 +112,7 @@ gdn_status gdn_command_run(int argc, char **argv, gdn_error *err)
         "Run experiments, or resume them: a task that is in the store already is not run again."
         "\vWrites DIR/<experiment>/cells.csv (every measurement), last.csv (those at the longest length), "
         "summary.csv (medians with 95 % intervals), "
-        "growth.csv, "
+        "growth.csv, heat.csv, "
         "tasks.csv and manifest.json. Interrupt it at any time; the same command goes on.",
         NULL,
         NULL,

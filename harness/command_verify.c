@@ -22,7 +22,8 @@ static const struct argp_option options[] = {
     {"results", 'r', "DIR", 0, "where results are (default: results)", 0},
     {"tasks", 'n', "N", 0, "run N tasks again, of all experiments named together (default: 20)", 0},
     {"all", 'a', 0, 0, "run every task again", 0},
-    {"whole", 'w', 0, 0, "each over its whole length, however long that takes (default: small tasks only)", 0},
+    {"whole", 'w', 0, 0, "each over its whole length, however long that takes (default: small tasks only)",
+     0},
     {"short", 's', 0, 0, "each on its first 1,023 tokens only", 0},
     {"draw", 'd', "N", 0, "which sample: the same number draws the same tasks (default: 1)", 0},
     {"no-figures", 'F', 0, 0, "do not draw the figures again", 0},
@@ -104,7 +105,7 @@ static gdn_status print_json(const gdn_verify_counts *c, gdn_error *err)
                   "figures_left", (json_int_t)c->figures_left, "tasks", (json_int_t)c->tasks, "tasks_whole",
                   (json_int_t)c->whole, "portable_rows", (json_int_t)c->rows, "native_medians",
                   (json_int_t)c->medians, "tasks_left", (json_int_t)c->left, "differ", (json_int_t)c->differ);
-    bool whole = o && json_dumpf(o, stdout, JSON_INDENT(2)) == 0;
+    bool whole = o && (json_dumpf(o, stdout, JSON_INDENT(2)) == 0 || ferror(stdout)); /* main looks at that */
     printf("\n");
     json_decref(o);
     return whole ? GDN_OK : gdn_no_memory(err, "the counts as JSON");
@@ -129,7 +130,8 @@ gdn_status gdn_command_verify(int argc, char **argv, gdn_error *err)
                               .tasks = SAMPLE,
                               .draw = 1,
                               .figures = true,
-                              .jobs = omp_get_max_threads()}};
+                              .jobs = omp_get_max_threads()},
+                   .err = err};
     gdn_verify_counts counts;
     int done;
     gdn_status status = gdn_parse(&argp, argc, argv, &a, &done, err);

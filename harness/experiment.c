@@ -127,8 +127,9 @@ void gdn_experiment_free(gdn_experiment *e)
     free(e);
 }
 
-gdn_status gdn_experiment_limit(gdn_experiment *e, int seeds, long max_length, gdn_error *err)
+gdn_status gdn_experiment_limit(gdn_experiment *e, int first_seed, int seeds, long max_length, gdn_error *err)
 {
+    e->seeds_before = first_seed ? first_seed - 1 : 0;
     if (seeds)
         e->file->seeds = seeds;
     if (!max_length)

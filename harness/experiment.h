@@ -181,6 +181,7 @@ typedef struct gdn_experiment {
     int profile_count;
     gdn_ladder_id ladder;
     int precision, check_precision;
+    int seeds_before;  /* seeds are seeds_before + 1 .. seeds_before + file->seeds; of files: 1 */
     int check_columns; /* value columns the check runs, if d_v has as many */
 } gdn_experiment;
 
@@ -191,8 +192,12 @@ gdn_status gdn_experiment_load(const char *path, gdn_experiment **out, gdn_error
 gdn_status gdn_experiment_load_text(const char *path, const char *text, gdn_experiment **out, gdn_error *err);
 void gdn_experiment_free(gdn_experiment *e);
 
-/* What a command line overrides: the number of seeds; drop lengths above max_length. 0: as the file says. */
-gdn_status gdn_experiment_limit(gdn_experiment *e, int seeds, long max_length, gdn_error *err);
+/*
+ * What a command line overrides, 0 being as the file says: seeds first, first + 1, .. and how many; drop lengths
+ * above max_length.
+ */
+gdn_status gdn_experiment_limit(gdn_experiment *e, int first_seed, int seeds, long max_length,
+                                gdn_error *err);
 
 /* Index into profiles of the one called `name`, or -1. */
 int gdn_experiment_profile(const gdn_experiment *e, const char *name);

@@ -113,7 +113,7 @@ gdn_status gdn_manifest_write(const gdn_experiment *e, const char *directory, co
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
     json_t *seeds = json_array();
     for (int i = 1; i <= (int)e->file->seeds; i++)
-        json_array_append_new(seeds, json_integer(i));
+        json_array_append_new(seeds, json_integer(e->seeds_before + i));
     json_t *root = json_pack(
         "{s:i, s:{s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:s, s:b}, s:s, s:s, s:s, s:s, s:i, s:o, s:{s:s, s:s}, "
         "s:{s:s, s:s, s:s, s:s}, s:o, s:{s:s, s:s, s:i, s:i, s:i}, s:i, s:i, s:f, s:f, s:f, s:i, s:o}",

@@ -231,7 +231,7 @@ gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r
     if (!status)
         status = gdn_experiment_load(path, &e, err);
     if (!status)
-        status = gdn_experiment_limit(e, o->seeds, o->max_length, err);
+        status = gdn_experiment_limit(e, o->first_seed, o->seeds, o->max_length, err);
     if (!status)
         status = gdn_tasks_make(e, backend, &tasks, &count, err);
     if (!status) {

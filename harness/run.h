@@ -15,6 +15,7 @@ typedef struct gdn_run_options {
     const char *backend; /* auto, cpu or cuda */
     int device;          /* which GPU */
     int jobs;            /* threads */
+    int first_seed;      /* 0: 1 */
     int seeds;           /* 0: as the file says */
     long max_length;     /* 0: as the file says */
     int block;           /* tokens advanced at a time; 0: the backend's. Changes no result */

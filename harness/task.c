@@ -495,8 +495,9 @@ gdn_status gdn_tasks_make(const gdn_experiment *e, const gdn_backend *backend, g
         return gdn_no_memory(err, "tasks");
     gdn_status status = GDN_OK;
     for (unsigned i = 0; i < e->file->populations_count && !status; i++) {
-        int seeds = e->file->populations[i].file ? 1 : (int)e->file->seeds;
-        for (int seed = 1; seed <= seeds && !status; seed++) {
+        bool drawn = !e->file->populations[i].file;
+        int first = drawn ? e->seeds_before + 1 : 1, seeds = drawn ? (int)e->file->seeds : 1;
+        for (int seed = first; seed < first + seeds && !status; seed++) {
             gdn_task *t = &(*tasks)[(*count)++];
             *t = (gdn_task){.experiment = e,
                             .population = (int)i,

@@ -98,7 +98,7 @@ static gdn_status take_tasks(gdn_folder *f, gdn_error *err)
         status = gdn_table_number(t, i, seed, &x, err);
         if (!status)
             status = take_sums(t, i, c, err);
-        c->seed = x >= 1 && x <= 100000 ? (int64_t)x : 0;
+        c->seed = x >= 1 && x <= 0x1p31 ? (int64_t)x : 0;
     }
     gdn_table_free(t);
     return status;

@@ -66,12 +66,14 @@ static gdn_status load(const gdn_folder *f, gdn_experiment **out, gdn_error *err
         return gdn_fail(err, GDN_BAD_INPUT, "%.400s/manifest.json: experiment: text: there is none", f->path);
     home_of(f, path, sizeof path);
     long longest = (long)json_integer_value(json_object_get(f->manifest, "max_length"));
-    int seeds = 0;
-    for (int64_t i = 0; i < f->tasks; i++)
-        seeds = f->task[i].seed > seeds ? (int)f->task[i].seed : seeds;
+    const json_t *seeds = json_object_get(f->manifest, "seeds");
+    json_int_t first = json_integer_value(json_array_get(seeds, 0));
+    if (first < 1 || first > 1000000000 || json_array_size(seeds) > 100000)
+        return gdn_fail(err, GDN_BAD_INPUT, "%.400s/manifest.json: seeds: they are no seeds of a run",
+                        f->path);
     gdn_status status = gdn_experiment_load_text(path, text, out, err);
     if (!status)
-        status = gdn_experiment_limit(*out, seeds, longest, err);
+        status = gdn_experiment_limit(*out, (int)first, (int)json_array_size(seeds), longest, err);
     return status;
 }
 
@@ -166,9 +168,8 @@ static int by_key(const void *a, const void *b)
 }
 
 /* The interval of one line of summary.csv beside that of the rows here. */
-static void compare_median(work *w, const char *key, gdn_interval there)
+static gdn_status compare_median(work *w, const char *key, gdn_interval there, gdn_error *err)
 {
-    double x[4096];
     size_t first = 0, last = w->natives, n = 0;
     while (first < last) { /* the first row with this key */
         size_t middle = (first + last) / 2;
@@ -177,16 +178,23 @@ static void compare_median(work *w, const char *key, gdn_interval there)
         else
             last = middle;
     }
-    for (; first < w->natives && n < sizeof x / sizeof *x && strcmp(w->native[first].key, key) == 0; first++)
-        x[n++] = w->native[first].rel_l2;
+    while (first + n < w->natives && strcmp(w->native[first + n].key, key) == 0)
+        n++;
     if (n < MEDIAN_OF || isnan(there.median))
-        return;
+        return GDN_OK;
+    double *x = gdn_calloc(n, sizeof *x);
+    if (!x)
+        return gdn_no_memory(err, "a median");
+    for (size_t i = 0; i < n; i++)
+        x[i] = w->native[first + i].rel_l2;
     gdn_interval here = gdn_median_interval(x, n);
+    free(x);
     w->v->counts->medians++;
     if (here.lo > there.hi || here.hi < there.lo)
         gdn_verify_differs(w->v, w->f,
                            "summary.csv: %s: median %.4g [%.4g, %.4g], here %.4g [%.4g, %.4g] of %zu", key,
                            there.median, there.lo, there.hi, here.median, here.lo, here.hi, n);
+    return GDN_OK;
 }
 
 static gdn_status compare_medians(work *w, gdn_error *err)
@@ -217,7 +225,7 @@ static gdn_status compare_medians(work *w, gdn_error *err)
             (status = gdn_table_number(t, r, column[LO], &there.lo, err)) ||
             (status = gdn_table_number(t, r, column[HI], &there.hi, err)))
             break;
-        compare_median(w, key, there);
+        status = compare_median(w, key, there, err);
     }
     gdn_table_free(t);
     return status;
