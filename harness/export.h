@@ -2,7 +2,8 @@
 /*
  * export -- what is committed and cited, from the store: cells.csv (every row), last.csv (those of each
  * population's longest length, which the figures of single heads are drawn from), summary.csv (medians over
- * heads and seeds), growth.csv (how errors grow with length), tasks.csv (a checksum a task).
+ * heads and seeds), growth.csv (how errors grow with length), heat.csv (errors over A_log and position), tasks.csv (a
+ * checksum a task).
  */
 #ifndef GDN_HARNESS_EXPORT_H
 #define GDN_HARNESS_EXPORT_H
