@@ -206,6 +206,8 @@ const char *gdn_audit_verdict_text(const gdn_audit_tensor *t)
                : t->tensor->dtype == GDN_DTYPE_F16     ? "stored in fp16"
                : t->tensor->dtype == GDN_DTYPE_F8_E4M3 ? "stored in e4m3"
                                                        : "stored in e5m2";
+    if (t->count == 0)
+        return "empty";
     if (t->verdict == GDN_AUDIT_GENUINE && t->fp32_exact < t->count)
         return "genuine fp64";
     if (t->verdict == GDN_AUDIT_UPCAST_PAIR && t->key.naming == GDN_NAMING_MEGATRON)

@@ -130,7 +130,13 @@ static bool cast_on_load(const gdn_audit *x, const gdn_audit_tensor *t)
 static bool not_floats(const gdn_audit *x, const gdn_audit_tensor *t)
 {
     (void)x;
-    return t->verdict == GDN_AUDIT_NO_FLOATS;
+    return t->verdict == GDN_AUDIT_NO_FLOATS && t->count > 0;
+}
+
+static bool empty(const gdn_audit *x, const gdn_audit_tensor *t)
+{
+    (void)x;
+    return t->count == 0;
 }
 
 static bool not_finite(const gdn_audit *x, const gdn_audit_tensor *t)
@@ -162,6 +168,7 @@ static const struct {
     {"load", cast_on_load,
      "genuine, but config.json says bfloat16, to which transformers casts it on loading"},
     {"dtype", not_floats, "nothing that this program can read as numbers"},
+    {"empty", empty, "without a value"},
     {"nonfinite", not_finite, "with values that are infinite or not a number"},
     {"zero", zero_channels, "with weights of 0: these channels of every head are silent"},
     {"duplicate", repeated,
@@ -174,15 +181,18 @@ static int by_number(const void *p, const void *q)
     return (*x > *y) - (*x < *y);
 }
 
-/* numbers: room for one an every layer. */
+/* numbers: room for one of every layer. */
 static void apply(gdn_audit *x, size_t rule, gdn_param param, gdn_dtype dtype, int *numbers)
 {
     char words[256], said[300];
-    int n = 0;
+    int n = 0, last = -1; /* a layer may have several tensors of a parameter: FLA has three convs */
     for (size_t i = 0; i < x->tensors; i++) {
         const gdn_audit_tensor *t = &x->tensor[i];
-        if (t->key.param == param && t->tensor->dtype == dtype && rules[rule].holds(x, t))
-            numbers[n++] = t->key.layer;
+        if (t->layer == last || t->key.param != param || t->tensor->dtype != dtype ||
+            !rules[rule].holds(x, t))
+            continue;
+        last = t->layer;
+        numbers[n++] = t->key.layer;
     }
     if (n == 0)
         return;

@@ -160,13 +160,14 @@ static const char *cost(const gdn_audit_cost *c, bool bound, char *out, size_t s
 static void print_head(const gdn_audit *x, const gdn_audit_head *h, int width, FILE *out)
 {
     char where[WORDS], f[6][32];
-    bool a = h->a_log_lost, b = h->dt_bias_lost;
+    int norm = x->layer[h->layer].tensor[GDN_PARAM_NORM_WEIGHT];
+    bool a = h->a_log_lost, b = h->dt_bias_lost, w = norm >= 0 && gdn_audit_lost(&x->tensor[norm]);
     enum { ROOM = sizeof f[0] };
     fprintf(out, "%-*s %4d %8.4f %8.4f %8.3g %8.3g  %s %s  %s %s  %s %s%s\n", width,
             gdn_audit_layer_words(x, &x->layer[h->layer], where, sizeof where), h->head, h->a_log, h->dt_bias,
             h->tau, h->gamma, figure(fabs(h->rate_error), a, f[0], ROOM), cost(&h->o_a_log, a, f[1], ROOM),
             figure(h->softplus_rms, b, f[2], ROOM), cost(&h->o_dt_bias, b, f[3], ROOM),
-            cost(&h->o, a || b, f[4], ROOM), cost(&h->y, a || b, f[5], ROOM), h->dead ? "  dead" : "");
+            cost(&h->o, a || b, f[4], ROOM), cost(&h->y, a || b || w, f[5], ROOM), h->dead ? "  dead" : "");
 }
 
 static void print_legend(const gdn_audit *x, FILE *out)

@@ -73,7 +73,7 @@ static error_t option(int key, char *text, struct argp_state *state)
 static gdn_status print_json(const gdn_audit *audit, gdn_error *err)
 {
     json_t *o = gdn_audit_json(audit);
-    bool whole = o && json_dumpf(o, stdout, JSON_INDENT(2)) == 0;
+    bool whole = o && (json_dumpf(o, stdout, JSON_INDENT(2)) == 0 || ferror(stdout)); /* main looks at that */
     printf("\n");
     json_decref(o);
     return whole ? GDN_OK : gdn_no_memory(err, "the audit as JSON");

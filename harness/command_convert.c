@@ -291,6 +291,14 @@ static json_t *tensor_as_json(const gdn_convert_tensor *t)
     return o;
 }
 
+/* As it is, or escaped where it is not UTF-8; NULL for none. */
+static json_t *path_as_json(const char *path)
+{
+    char shown[PATH];
+    json_t *given = path ? json_string(path) : json_null();
+    return given ? given : json_string(gdn_shown_path(path, shown, sizeof shown));
+}
+
 static gdn_status show_json(const arguments *x, const gdn_conversion *p, const gdn_convert_files *files,
                             const notes *list)
 {
@@ -301,12 +309,12 @@ static gdn_status show_json(const arguments *x, const gdn_conversion *p, const g
                 json_array_append_new(tensors, tensor_as_json(&p->shard[i].tensor[j]));
     for (int i = 0; i < list->n; i++)
         json_array_append_new(said, json_string(list->text[i]));
-    json_t *o = json_pack("{s:s, s:s, s:s?, s:b, s:o, s:I, s:i, s:i, s:o}", "source", x->path, "contract",
-                          p->request.contract->name, "output", x->out, "dry_run", x->dry, "tensors", tensors,
-                          "copied", (json_int_t)untouched(p), "files_copied", files->copied, "files_skipped",
-                          files->skipped, "notes", said);
+    json_t *o = json_pack("{s:o, s:s, s:o, s:b, s:o, s:I, s:i, s:i, s:o}", "source", path_as_json(x->path),
+                          "contract", p->request.contract->name, "output", path_as_json(x->out), "dry_run",
+                          x->dry, "tensors", tensors, "copied", (json_int_t)untouched(p), "files_copied",
+                          files->copied, "files_skipped", files->skipped, "notes", said);
     if (!o)
-        return gdn_no_memory(x->err, "JSON, or a path that is not UTF-8");
+        return gdn_no_memory(x->err, "JSON");
     json_dumpf(o, stdout, JSON_INDENT(2));
     printf("\n");
     json_decref(o);

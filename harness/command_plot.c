@@ -17,11 +17,18 @@ typedef struct arguments {
     const char *results;
     const char *experiment[MAX_EXPERIMENTS];
     int n;
-    bool quiet;
+    bool quiet, whole;
 } arguments;
 
 static const struct argp_option options[] = {
     {"results", 'r', "DIR", 0, "where results are (default: results)", 0},
+    {"quiet", 'q', 0, 0, "print nothing but complaints", 0},
+    {0},
+};
+
+static const struct argp_option report_options[] = {
+    {"results", 'r', "DIR", 0, "where results are (default: results)", 0},
+    {"whole", 'w', 0, 0, "only the report over all results", 0},
     {"quiet", 'q', 0, 0, "print nothing but complaints", 0},
     {0},
 };
@@ -35,6 +42,9 @@ static error_t option(int key, char *text, struct argp_state *state)
         return 0;
     case 'q':
         a->quiet = true;
+        return 0;
+    case 'w':
+        a->whole = true;
         return 0;
     case ARGP_KEY_ARG:
         if (a->n == MAX_EXPERIMENTS)
@@ -94,6 +104,12 @@ static gdn_status report_one(const char *directory, const arguments *a, gdn_erro
     return gdn_report(directory, a->quiet ? NULL : stdout, err);
 }
 
+static gdn_status report_whole(const arguments *a, gdn_error *err)
+{
+    char share[4096];
+    return gdn_report_whole(a->results, gdn_share(share, sizeof share), a->quiet ? NULL : stdout, err);
+}
+
 gdn_status gdn_command_plot(int argc, char **argv, gdn_error *err)
 {
     static const struct argp argp = {
@@ -114,17 +130,28 @@ gdn_status gdn_command_plot(int argc, char **argv, gdn_error *err)
 gdn_status gdn_command_report(int argc, char **argv, gdn_error *err)
 {
     static const struct argp argp = {
-        options,
+        report_options,
         option,
         "[EXPERIMENT...]",
         "Write report.md and report.html (one self-contained file) of experiments that were run, and print a "
         "summary."
-        "\vEvery number comes from the CSV files. Without a name, every experiment below DIR is reported.",
+        "\vEvery number comes from the CSV files. Without a name, every experiment below DIR is reported, "
+        "and "
+        "all of them together in DIR/report.html: the answer, decisions, error budget, claims, predictions, "
+        "profiles side by side, experiments, and the rows behind each number.",
         NULL,
         NULL,
         NULL};
     arguments a = {.results = "results"};
     int done;
     gdn_status status = gdn_parse(&argp, argc, argv, &a, &done, err);
-    return status || done ? status : each("report", &a, report_one, err);
+    if (status || done)
+        return status;
+    if (a.whole && a.n > 0)
+        return gdn_fail(err, GDN_BAD_INPUT,
+                        "report: --whole is over all results; leave out '%.80s', or --whole",
+                        a.experiment[0]);
+    if (!a.whole)
+        status = each("report", &a, report_one, err);
+    return status || a.n > 0 ? status : report_whole(&a, err);
 }

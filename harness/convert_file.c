@@ -81,6 +81,11 @@ static ssize_t copy_by_hand(const gdn_convert_file *to, int from, off_t begin, s
     return got;
 }
 
+static gdn_status became_shorter(const gdn_convert_file *to, const char *path)
+{
+    return gdn_fail(to->err, GDN_MACHINE, "%.400s: became shorter while it was read", path);
+}
+
 /* At most n bytes by the kernel, which may share blocks; by hand where it cannot. */
 static gdn_status copy_some(const gdn_convert_file *to, int from, const char *path, uint64_t begin,
                             uint64_t n, uint64_t *copied)
@@ -99,7 +104,7 @@ static gdn_status copy_some(const gdn_convert_file *to, int from, const char *pa
     if (status)
         return status;
     if (got == 0)
-        return gdn_fail(to->err, GDN_MACHINE, "%.400s: became shorter while it was read", path);
+        return became_shorter(to, path);
     if (got < 0 && errno != EINTR)
         return gdn_convert_failed(to->path, "be written", to->err);
     return look_at_stop(to);
@@ -109,6 +114,11 @@ gdn_status gdn_convert_copy(const gdn_convert_file *to, int from, const char *pa
                             uint64_t n)
 {
     gdn_status status = GDN_OK;
+    struct stat st;
+    if (fstat(from, &st))
+        return gdn_convert_failed(path, "be read", to->err);
+    if ((uint64_t)st.st_size < begin + n) /* what lies behind its end would pass for a hole */
+        return became_shorter(to, path);
     while (n > 0 && !status) {
         uint64_t data, hole = hole_at(from, begin, n, &data);
         if (hole && lseek(to->fd, (off_t)hole, SEEK_CUR) < 0)

@@ -97,6 +97,15 @@ static bool cut(char *path)
     return n > 0;
 }
 
+/* Is '..' a component of the path? */
+static bool steps_back(const char *path)
+{
+    for (const char *at = strstr(path, ".."); at; at = strstr(at + 1, ".."))
+        if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == 0))
+            return true;
+    return false;
+}
+
 /* Not within the source; w->there is set. */
 static gdn_status check_place(writing *w)
 {
@@ -108,6 +117,11 @@ static gdn_status check_place(writing *w)
     if (fd < 0)
         return gdn_convert_failed(w->out, "be made", w->err);
     w->there = strlen(path);
+    if (steps_back(w->out + w->there)) {
+        close(fd);
+        return gdn_fail(w->err, GDN_BAD_INPUT, "%s: has '..' behind a folder that is not there yet",
+                        gdn_shown_path(w->out, shown, sizeof shown));
+    }
     if (!*w->source)
         close(fd);
     else if (within_source(w, fd))

@@ -205,13 +205,6 @@ double gdn_judge_uncertainty(const gdn_judge *j)
 
 /* ---- pass or fail ---- */
 
-/* The error for a limit: where it is below what the reference can tell, a bound of it. */
-static double bounded(const gdn_pooled *p, double measured)
-{
-    return is(p->row.flag, gdn_flag_names[GDN_BELOW_REFERENCE]) ? fmin(1000 * p->row.uncertainty, measured)
-                                                                : measured;
-}
-
 static void also(gdn_judged *x, bool passes, const char *format, ...)
 {
     size_t n = strlen(x->verdict);
@@ -254,7 +247,8 @@ static gdn_status pass_or_fail(const gdn_judge *j, gdn_judged *x, gdn_error *err
     }
     bool zero = gdn_sums_zero_reference(s);
     if (o->max_rel_l2 > 0) {
-        double value = zero ? (s->dd > 0 ? INFINITY : 0) : bounded(x->total, sqrt(s->dd / s->rr));
+        /* at most: the reference is off by its uncertainty */
+        double value = zero ? (s->dd > 0 ? INFINITY : 0) : sqrt(s->dd / s->rr) + x->total->row.uncertainty;
         also(x, value <= o->max_rel_l2, "rel L2 %.3g, limit %g", value, o->max_rel_l2);
     }
     const gdn_criterion *c =
@@ -291,16 +285,16 @@ gdn_status gdn_judge_failed(const gdn_judge *j, gdn_error *err)
 
 /* ---- elements that are not finite ---- */
 
-/* How many there are, and where the first is. */
-static gdn_status count_nonfinite(const gdn_tensor *t, int64_t *count, char *first, size_t size,
-                                  gdn_error *err)
+/* How many there are, and where the first is. zero_decay: -inf is a g like another, alpha = 0. */
+static gdn_status count_nonfinite(const gdn_tensor *t, bool zero_decay, int64_t *count, char *first,
+                                  size_t size, gdn_error *err)
 {
     int64_t n = gdn_tensor_elements(t), at = -1;
     double *x = gdn_calloc((size_t)n, sizeof *x);
     gdn_status status = x ? gdn_tensor_doubles(t, x, err) : gdn_no_memory(err, t->name);
     *count = 0;
     for (int64_t i = 0; i < n && !status; i++)
-        if (!(x[i] - x[i] == 0)) {
+        if (!(x[i] - x[i] == 0) && !(zero_decay && x[i] < 0)) {
             at = at < 0 ? i : at;
             ++*count;
         }
@@ -320,18 +314,18 @@ static gdn_status count_nonfinite(const gdn_tensor *t, int64_t *count, char *fir
     return status;
 }
 
-/* An output with NaN is the kernel's fault only if the inputs have none. */
+/* An output with NaN is the kernel's fault only if the inputs have none, and the truth has none either. */
 static gdn_status explain_nonfinite(gdn_judge *j, gdn_judged *x, gdn_error *err)
 {
     char shown[GDN_SHOWN], first[64] = "";
-    gdn_status status = count_nonfinite(gdn_safetensors_find(j->file.st, x->output->tensor), &x->nonfinite,
-                                        x->first, sizeof x->first, err);
+    gdn_status status = count_nonfinite(gdn_safetensors_find(j->file.st, x->output->tensor), false,
+                                        &x->nonfinite, x->first, sizeof x->first, err);
     for (gdn_role r = 0; r < GDN_ROLES && !status; r++) {
         int64_t n = 0;
         if (!j->file.role[r])
             continue;
-        status =
-            count_nonfinite(gdn_safetensors_find(j->file.st, j->file.role[r]), &n, first, sizeof first, err);
+        status = count_nonfinite(gdn_safetensors_find(j->file.st, j->file.role[r]), r == GDN_ROLE_G, &n,
+                                 first, sizeof first, err);
         if (!status && n)
             status = gdn_fail(
                 err, GDN_BAD_INPUT,
@@ -339,10 +333,35 @@ static gdn_status explain_nonfinite(gdn_judge *j, gdn_judged *x, gdn_error *err)
                 " elements that are not finite, the first at %s: there is no truth to compare with",
                 j->file.path, gdn_role_names[r], gdn_shown(j->file.role[r], shown, sizeof shown), n, first);
     }
+    if (!status && x->total->sums.nonfinite > x->nonfinite)
+        status = gdn_fail(
+            err, GDN_BAD_INPUT,
+            "%s: on these inputs the recurrence leaves the range of fp64: there is no truth to compare "
+            "'%s' with%s",
+            j->file.path, gdn_shown(x->output->tensor, shown, sizeof shown),
+            j->options.no_l2norm ? "; --no-l2norm takes k as it comes, and beta |k|^2 > 2 diverges" : "");
     return status;
 }
 
 /* ---- hints ---- */
+
+/* Inputs of the wrong kind: alpha or a for g, the logit b for beta. */
+static gdn_status outside(gdn_judge *j, gdn_role role, double least, double most, const char *what,
+                          gdn_error *err)
+{
+    const gdn_tensor *t = has(j, role) ? gdn_safetensors_find(j->file.st, j->file.role[role]) : NULL;
+    char shown[GDN_SHOWN];
+    int64_t n = t ? gdn_tensor_elements(t) : 0, found = 0;
+    double *x = gdn_calloc((size_t)n, sizeof *x);
+    gdn_status status = !x ? gdn_no_memory(err, "an input") : t ? gdn_tensor_doubles(t, x, err) : GDN_OK;
+    for (int64_t i = 0; i < n && !status; i++)
+        found += x[i] < least || x[i] > most;
+    if (found)
+        gdn_judge_note(j, "%" PRId64 " of %" PRId64 " elements of %s, the tensor '%s', are %s", found, n,
+                       gdn_role_names[role], gdn_shown(t->name, shown, sizeof shown), what);
+    free(x);
+    return status;
+}
 
 /* A state that is far off as it lies and right when turned. */
 static gdn_status turned(gdn_judge *j, const gdn_judged *x, gdn_error *err)
@@ -371,9 +390,12 @@ static bool never_stored(const gdn_judged *x)
 
 static gdn_status hints(gdn_judge *j, gdn_error *err)
 {
-    gdn_status status = GDN_OK;
+    gdn_status status =
+        outside(j, GDN_ROLE_G, -INFINITY, 0, "above 0: g is a log decay, is it alpha or a?", err);
     char shown[GDN_SHOWN];
-    for (int i = 0; i < j->count; i++)
+    if (!status)
+        status = outside(j, GDN_ROLE_BETA, 0, 2, "outside 0..2: is it b, the logit of beta?", err);
+    for (int i = 0; i < j->count && !status; i++)
         if (never_stored(&j->judged[i])) {
             gdn_judge_note(j,
                            "'%s' errs far less than parameters stored as %s cost: the kernel did not run on "

@@ -577,12 +577,15 @@ static int say_same(char *out, size_t size, const finding *f)
                     100 * f->row.explained);
 }
 
-static int say(char *out, size_t size, gdn_likeness_verdict verdict, const finding *f)
+/* f: the row to name, or NULL; compared_any: was there an element to compare? */
+static int say(char *out, size_t size, gdn_likeness_verdict verdict, const finding *f, bool compared_any)
 {
     if (verdict == GDN_LIKENESS_EXACT)
         return snprintf(out, size, "the exact value, as far as fp64 tells");
     if (!f)
-        return snprintf(out, size, "no finite value to compare");
+        return snprintf(out, size,
+                        compared_any ? "none of ours: none errs by a finite amount other than 0"
+                                     : "no finite value to compare");
     if (verdict == GDN_LIKENESS_SAME)
         return say_same(out, size, f);
     if (verdict == GDN_LIKENESS_NONE)
@@ -590,9 +593,16 @@ static int say(char *out, size_t size, gdn_likeness_verdict verdict, const findi
             out, size,
             "none of ours: %.2g times the error of %s, the nearest in size, at a correlation of %.2f",
             1 / f->row.size, f->row.name, f->row.correlation);
-    return snprintf(out, size, "%s: size only, %.2g times the error of %s at a correlation of %.2f",
-                    f->entry->candidate->noise ? "fp32 rounding noise, sums in another order" : f->row.phrase,
-                    1 / f->row.size, f->row.name, f->row.correlation);
+    if (f->entry->candidate->noise)
+        return snprintf(
+            out, size,
+            "fp32 rounding noise, sums in another order: size only, %.2g times the error of %s at a "
+            "correlation of %.2f",
+            1 / f->row.size, f->row.name, f->row.correlation);
+    return snprintf(
+        out, size,
+        "size only: as large as %s would make it, %.2g times the error of %s at a correlation of %.2f",
+        f->row.phrase, 1 / f->row.size, f->row.name, f->row.correlation);
 }
 
 static void conclude(const comparison *k, gdn_quantity q, gdn_likeness *out)
@@ -607,8 +617,8 @@ static void conclude(const comparison *k, gdn_quantity q, gdn_likeness *out)
         out->row[i] = f[i].row;
     out->rel_l2 = sqrt(f[0].s.xx / f[0].s.rr);
     out->verdict = verdict_of(f, n, &out->best);
-    size_t used =
-        (size_t)say(out->text, sizeof out->text, out->verdict, out->best >= 0 ? &f[out->best] : NULL);
+    size_t used = (size_t)say(out->text, sizeof out->text, out->verdict,
+                              out->best >= 0 ? &f[out->best] : NULL, f[0].s.n > 0);
     if (k->tokens < k->total && used < sizeof out->text)
         used += (size_t)snprintf(out->text + used, sizeof out->text - used,
                                  ", on the first %" PRId64 " tokens", k->tokens);

@@ -21,7 +21,8 @@ const gdn_candidate gdn_candidates[] = {
      .recipe = "chunk-fp32",
      .noise = true},
     {.name = "fp32-drift",
-     .phrase = "fp32, its decay exp(g) off by a constant factor, as an approximate exp2 leaves it",
+     .phrase = "fp32, its decay exp(g) off by a constant factor, as its own rounding or an approximate exp2 "
+               "leaves it",
      .kind = GDN_CANDIDATE_DRIFT},
     {.name = "vllm-decode",
      .phrase = "fp32 inside, softplus as log(1 + exp x)",

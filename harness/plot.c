@@ -56,7 +56,7 @@ static gdn_status read_results(const char *dir, const char *name, gdn_table **t,
 
 /* Columns of summary.csv that decide about figures, by place. */
 typedef struct columns {
-    size_t quantity, kind, n, median, from, to, reference;
+    size_t quantity, kind, n, median, from, to, reference, population;
 } columns;
 
 typedef struct contents {
@@ -64,7 +64,9 @@ typedef struct contents {
     bool whole;       /* o, y or state over [1, T] */
     bool gate;        /* enough heads with a storage error of g */
     bool budget;      /* there is a budget.csv */
-    bool last;        /* there is a last.csv; results kept for citing may be without it, for its size */
+    bool layers;      /* a population is a layer of a checkpoint, called NAME.layer-N */
+    bool last,
+        heat; /* there is a last.csv, a heat.csv; results kept for citing may be without, for their size */
     double n_least, n_most;
     char reference[64]; /* rungs, with commas */
 } contents;
@@ -78,9 +80,14 @@ static gdn_status find_columns(const gdn_table *t, columns *c, gdn_error *err)
         const char *name;
         size_t *at;
     } wanted[] = {
-        {"quantity", &c->quantity},   {"kind", &c->kind}, {"n", &c->n},
-        {"median", &c->median},       {"from", &c->from}, {"to", &c->to},
+        {"quantity", &c->quantity},
+        {"kind", &c->kind},
+        {"n", &c->n},
+        {"median", &c->median},
+        {"from", &c->from},
+        {"to", &c->to},
         {"reference", &c->reference},
+        {"population", &c->population},
     };
     gdn_status status = GDN_OK;
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0] && !status; i++)
@@ -125,10 +132,17 @@ static gdn_status look_at(const gdn_table *t, contents *s, gdn_error *err)
             status = gdn_table_number(t, row, c.from, &from, err);
         if (!status)
             note_row(s, gdn_table_text(t, row, c.quantity), gdn_table_text(t, row, c.kind), n, median, from);
+        s->layers |= strstr(gdn_table_text(t, row, c.population), ".layer") != NULL;
         if (!status && n > 0)
             note_reference(s, gdn_table_text(t, row, c.reference));
     }
     return status;
+}
+
+static bool is_there(const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+    return snprintf(path, sizeof path, "%s/%s", dir, name) < (int)sizeof path && access(path, R_OK) == 0;
 }
 
 static gdn_status read_contents(const char *dir, contents *s, gdn_error *err)
@@ -139,22 +153,31 @@ static gdn_status read_contents(const char *dir, contents *s, gdn_error *err)
     if (!status)
         status = look_at(t, s, err);
     gdn_table_free(t);
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/budget.csv", dir) < (int)sizeof path)
-        s->budget = access(path, R_OK) == 0;
-    if (snprintf(path, sizeof path, "%s/last.csv", dir) < (int)sizeof path)
-        s->last = access(path, R_OK) == 0;
+    s->budget = is_there(dir, "budget.csv");
+    s->last = is_there(dir, "last.csv");
+    s->heat = is_there(dir, "heat.csv");
     return status;
 }
 
 static bool of_budget(const gdn_figure *figure)
 {
-    return strcmp(figure->script, "budget") == 0;
+    return strcmp(figure->csv, "budget.csv") == 0;
+}
+
+static bool of_layers(const gdn_figure *figure)
+{
+    return strcmp(figure->script, "layers") == 0;
+}
+
+/* Few experiments have what these figures show, and nobody is told that one has not. */
+static bool out_of_place(const gdn_figure *figure, const contents *s)
+{
+    return (of_budget(figure) && !s->budget) || (of_layers(figure) && !s->layers);
 }
 
 static bool applies(const gdn_figure *figure, const contents *s)
 {
-    if (of_budget(figure) && !s->budget)
+    if (out_of_place(figure, s))
         return false;
     for (int i = 0; i < DRAWN; i++) {
         char setting[40];
@@ -360,6 +383,7 @@ static gdn_status publish(const char *drawn, const char *path, gdn_error *err)
 typedef struct drawing {
     const char *results, *plots, *figures; /* directories */
     const char *provenance;
+    bool svg_only; /* and silent */
 } drawing;
 
 /* gnuplot commands that set what a script is told. To be freed. */
@@ -413,18 +437,22 @@ static void forget(const drawing *d, const gdn_figure *figure)
 static gdn_status draw_figure(const drawing *d, const gdn_figure *figure, const contents *s, gdn_error *err)
 {
     gdn_status status = GDN_OK;
-    if (!s->last && strstr(figure->csv, "last.csv")) {
-        fprintf(stderr, "%s: needs last.csv, which is not here; left as it is\n", figure->name);
+    const char *needs = !s->last && strstr(figure->csv, "last.csv")   ? "last.csv"
+                        : !s->heat && strstr(figure->csv, "heat.csv") ? "heat.csv"
+                                                                      : NULL;
+    if (needs) {
+        if (!d->svg_only && !out_of_place(figure, s))
+            fprintf(stderr, "%s: needs %s, which is not here; left as it is\n", figure->name, needs);
         return GDN_OK;
     }
     bool drawn = applies(figure, s);
     if (drawn)
         status = draw(d, figure, "svg", &drawn, err);
-    if (drawn && !status)
+    if (drawn && !status && !d->svg_only)
         status = draw(d, figure, "pdf", &drawn, err);
     if (!drawn && !status) {
         forget(d, figure);
-        if (s->budget || !of_budget(figure)) /* few experiments have one */
+        if (!d->svg_only && !out_of_place(figure, s))
             fprintf(stderr, "%s: no data for this figure; skipped\n", figure->name);
     }
     return status;
@@ -447,21 +475,32 @@ static gdn_status draw_all(const drawing *d, const contents *s, gdn_error *err)
     return status;
 }
 
-gdn_status gdn_plot(const char *results_dir, const char *plots_dir, gdn_error *err)
+static gdn_status plot(drawing d, gdn_error *err)
 {
-    char figures[PATH_MAX];
     contents s;
     char *line = NULL;
-    if (snprintf(figures, sizeof figures, "%s/figures", results_dir) >= (int)sizeof figures)
-        return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", results_dir);
-    gdn_status status = read_contents(results_dir, &s, err);
+    gdn_status status = read_contents(d.results, &s, err);
     if (!status)
-        status = provenance(results_dir, &s, &line, err);
+        status = provenance(d.results, &s, &line, err);
     if (!status)
-        status = gdn_make_directory(figures, err);
-    drawing d = {results_dir, plots_dir, figures, line};
+        status = gdn_make_directory(d.figures, err);
+    d.provenance = line;
     if (!status)
         status = draw_all(&d, &s, err);
     free(line);
     return status;
+}
+
+gdn_status gdn_plot(const char *results_dir, const char *plots_dir, gdn_error *err)
+{
+    char figures[PATH_MAX];
+    if (snprintf(figures, sizeof figures, "%s/figures", results_dir) >= (int)sizeof figures)
+        return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", results_dir);
+    return plot((drawing){.results = results_dir, .plots = plots_dir, .figures = figures}, err);
+}
+
+gdn_status gdn_plot_into(const char *results_dir, const char *plots_dir, const char *figures, gdn_error *err)
+{
+    return plot((drawing){.results = results_dir, .plots = plots_dir, .figures = figures, .svg_only = true},
+                err);
 }

@@ -29,6 +29,9 @@ extern const int gdn_figure_count;
  */
 gdn_status gdn_plot(const char *results_dir, const char *plots_dir, gdn_error *err);
 
+/* The same as SVG only, into the directory `figures`, and without the lines on stderr. */
+gdn_status gdn_plot_into(const char *results_dir, const char *plots_dir, const char *figures, gdn_error *err);
+
 /*
  * One line that says where a figure comes from, after manifest.json and summary.csv: program, commit,
  * experiment, processor, n, rungs of the reference. To be freed.

@@ -27,14 +27,18 @@ static gdn_status write_text(const char *dir, const char *file, const char *cont
 static gdn_status compose(const gdn_results *r, FILE *f, gdn_error *err)
 {
     gdn_section_head(r, f);
+    gdn_section_method(r, f);
     gdn_status status = gdn_section_claims(r, f, err);
     if (!status)
         status = gdn_section_budget(r, f, err);
+    if (!status)
+        status = gdn_section_ranking(r, f, err);
     gdn_section_figures(r, f);
     gdn_section_results(r, f);
     gdn_section_growth(r, f);
     gdn_section_theory(r, f);
     gdn_section_reference(r, f);
+    gdn_section_threats(r, f);
     gdn_section_terms(f);
     gdn_section_profiles(r, f);
     gdn_section_provenance(r, f);
@@ -43,9 +47,22 @@ static gdn_status compose(const gdn_results *r, FILE *f, gdn_error *err)
     return status;
 }
 
+gdn_status gdn_report_write(const char *dir, const char *title, const char *kind, const char *md,
+                            gdn_error *err)
+{
+    char *page = NULL;
+    gdn_status status = write_text(dir, "report.md", md, err);
+    if (!status)
+        status = gdn_report_page(dir, title, kind, md, &page, err);
+    if (!status)
+        status = write_text(dir, "report.html", page, err);
+    free(page);
+    return status;
+}
+
 static gdn_status write_report(const gdn_results *r, FILE *summary, gdn_error *err)
 {
-    char *md = NULL, *page = NULL;
+    char *md = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&md, &size);
     if (!f)
@@ -54,15 +71,10 @@ static gdn_status write_report(const gdn_results *r, FILE *summary, gdn_error *e
     if (fclose(f) && !status)
         status = gdn_no_memory(err, "report.md");
     if (!status)
-        status = write_text(r->dir, "report.md", md, err);
-    if (!status)
-        status = gdn_report_page(r, md, &page, err);
-    if (!status)
-        status = write_text(r->dir, "report.html", page, err);
+        status = gdn_report_write(r->dir, gdn_manifest_text(r, "experiment", "name"), "one", md, err);
     if (!status && summary)
         gdn_report_summary(r, summary);
     free(md);
-    free(page);
     return status;
 }
 

@@ -19,4 +19,11 @@
  */
 gdn_status gdn_report(const char *results_dir, FILE *summary, gdn_error *err);
 
+/*
+ * Write one report over all experiments below `results`, as report.md and report.html there: the answer,
+ * decisions, error budget, claims, predictions, profiles, experiments, threats, provenance, and the rows
+ * behind the numbers. ledgers: the directory of results.yaml, decisions.yaml and claims.yaml.
+ */
+gdn_status gdn_report_whole(const char *results, const char *ledgers, FILE *summary, gdn_error *err);
+
 #endif

@@ -264,7 +264,41 @@ static void put_section(const budget *b, FILE *f)
             put_population(b, b->line[i].population, f);
 }
 
-gdn_status gdn_section_budget(const gdn_results *r, FILE *f, gdn_error *err)
+/* A row a population, a column a tensor: what it is worth to keep it alone. */
+static void put_brief(const budget *b, FILE *f)
+{
+    size_t rows = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        const line *x = &b->line[i];
+        if (i > 0 && gdn_same(x->population, x[-1].population))
+            continue;
+        group g = {NULL, 0};
+        for (int q = 0; q < GDN_OUTPUTS && !g.line; q++)
+            g = find(b, x->population, gdn_report_outputs[q], "all");
+        if (!g.line)
+            continue;
+        if (rows++ == 0) {
+            fprintf(f, "| population | error of %s, all in %s |", g.line->quantity, g.line->format);
+            for (size_t k = 0; k < g.n; k++)
+                fprintf(f, " keep %s |", gdn_text_name(g.line[k].member).s);
+            fprintf(f, "\n|:--|--:|");
+            for (size_t k = 0; k < g.n; k++)
+                fprintf(f, "--:|");
+            fprintf(f, "\n");
+        }
+        fprintf(f, "| %s | %s |", gdn_text_name(x->population).s,
+                gdn_text_span(g.line->all, g.line->all_lo, g.line->all_hi).s);
+        for (size_t k = 0; k < g.n; k++) {
+            const char *mark = g.line[k].best > 0 ? "**" : "";
+            fprintf(f, " %s%s%s |", mark, span_of_relief(&g.line[k]).s, mark);
+        }
+        fprintf(f, "\n");
+    }
+    fprintf(f, "\n");
+}
+
+static gdn_status with_budget(const gdn_results *r, void (*put)(const budget *, FILE *), FILE *f,
+                              gdn_error *err)
 {
     char path[PATH_MAX];
     budget b = {0};
@@ -272,8 +306,18 @@ gdn_status gdn_section_budget(const gdn_results *r, FILE *f, gdn_error *err)
         return GDN_OK;
     gdn_status status = load(&b, path, err);
     if (!status && b.n > 0)
-        put_section(&b, f);
+        put(&b, f);
     gdn_table_free(b.table);
     free(b.line);
     return status;
+}
+
+gdn_status gdn_section_budget(const gdn_results *r, FILE *f, gdn_error *err)
+{
+    return with_budget(r, put_section, f, err);
+}
+
+gdn_status gdn_say_budget(const gdn_results *r, FILE *f, gdn_error *err)
+{
+    return with_budget(r, put_brief, f, err);
 }

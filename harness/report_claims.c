@@ -7,7 +7,7 @@
 
 #include "harness/claims.h"
 #include "harness/commands.h"
-#include "harness/report_parts.h"
+#include "harness/report_whole.h"
 
 /* The claims that rest on an experiment. */
 static bool rests_on(const gdn_claim *c, const void *experiment)
@@ -22,7 +22,7 @@ static bool rests_on(const gdn_claim *c, const void *experiment)
 enum { PREDICTED, MEASURED, RATIO, COLUMNS };
 static const char *const columns[COLUMNS] = {"predicted", "measured", "ratio"};
 
-static bool is_prediction(const gdn_claim *claim)
+bool gdn_is_prediction(const gdn_claim *claim)
 {
     int n = 0;
     for (unsigned v = 0; v < claim->values_count; v++)
@@ -46,32 +46,39 @@ static void put_number(const gdn_judgement *j, const char *name, FILE *f)
         fprintf(f, "%s", interval ? gdn_text_ratio(x->value, x->lo, x->hi).s : gdn_text_number(x->value).s);
 }
 
-static void put_row(const gdn_judgement *j, FILE *f)
+static void put_row(const gdn_judgement *j, bool linked, FILE *f)
 {
-    fprintf(f, "| %s | ", j->claim->id);
+    fprintf(f, "| ");
+    if (linked)
+        gdn_put_mark(j->claim, f);
+    else
+        fprintf(f, "%s", j->claim->id);
+    fprintf(f, " | ");
     gdn_put_sentence(f, j->claim->proposition);
     fprintf(f, " | **%s** | ", gdn_verdict_names[j->verdict]);
-    for (int c = 0; c < COLUMNS && is_prediction(j->claim); c++) {
+    for (int c = 0; c < COLUMNS && gdn_is_prediction(j->claim); c++) {
         put_number(j, columns[c], f);
         fprintf(f, " | ");
     }
-    gdn_put_sentence(f, j->finding);
+    if (linked)
+        gdn_put_finding(j, f);
+    else
+        gdn_put_sentence(f, j->finding);
     fprintf(f, " |\n");
 }
 
-/* The predictions, or the other claims, as a table. */
-static void put_table(const gdn_judgement *j, size_t n, bool predictions, FILE *f)
+void gdn_put_claims(const gdn_judgement *j, size_t n, bool predictions, bool linked, FILE *f)
 {
     size_t said = 0;
     for (size_t i = 0; i < n; i++) {
-        if (is_prediction(j[i].claim) != predictions)
+        if (gdn_is_prediction(j[i].claim) != predictions)
             continue;
         if (said++ == 0)
             fprintf(f, "%s",
                     predictions ? "| id | prediction | verdict | predicted | measured | ratio | finding |\n"
                                   "|:--|:--|:--|--:|--:|--:|:--|\n"
                                 : "| id | proposition | verdict | finding |\n|:--|:--|:--|:--|\n");
-        put_row(&j[i], f);
+        put_row(&j[i], linked, f);
     }
     if (said)
         fprintf(f, "\n");
@@ -108,8 +115,8 @@ gdn_status gdn_section_claims(const gdn_results *r, FILE *f, gdn_error *err)
                 "## Claims\n\n"
                 "What is said about GDN's precision and rests on these results. A verdict is the first "
                 "condition of `claims.yaml` that the numbers meet; `gdnprec claims` judges all claims.\n\n");
-        put_table(j, n, false, f);
-        put_table(j, n, true, f);
+        gdn_put_claims(j, n, false, false, f);
+        gdn_put_claims(j, n, true, false, f);
     }
     gdn_judgements_free(j, n);
     gdn_ledger_free(&l);

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "harness/report_parts.h"
+#include "harness/source_checkpoint.h"
 
 /* What storage costs in a quantity: per profile, where it costs most. Profiles that store the same are told
  * once. */
@@ -101,12 +102,21 @@ static void finding_worst(const gdn_results *r, const char *quantity, FILE *f)
         fprintf(f, "There is no total error of %s to rank.", gdn_quantity_words(quantity));
 }
 
+/* Of a checkpoint that holds w - 1, the profile does round what it stores: w. */
+static bool rounds_weight(const gdn_results *r, const gdn_result *x)
+{
+    const json_t *layer = json_object_get(json_object_get(r->manifest, "checkpoints"), x->population);
+    const char *weight = json_string_value(json_object_get(layer, "weight"));
+    return weight && gdn_same(weight, GDN_RESTS_LESS_ONE) && gdn_same(x->quantity, "y");
+}
+
 gdn_control gdn_control_tally(const gdn_results *r)
 {
     gdn_control c = {0, 0, 0};
     for (size_t i = 0; i < r->summary.n; i++) {
         const gdn_result *x = &r->summary.row[i];
-        if (!gdn_same(x->profile, "fp32") || !gdn_same(x->kind, "storage") || !gdn_measured(x))
+        if (!gdn_same(x->profile, "fp32") || !gdn_same(x->kind, "storage") || !gdn_measured(x) ||
+            rounds_weight(r, x))
             continue;
         c.rows++;
         c.cells += x->n;
@@ -211,12 +221,8 @@ static const struct {
     {NULL, NULL, gdn_finding_quality},
 };
 
-void gdn_section_head(const gdn_results *r, FILE *f)
+void gdn_say_findings(const gdn_results *r, FILE *f)
 {
-    const char *question = gdn_manifest_text(r, "experiment", "question");
-    fprintf(f, "# %s\n\n**Question.** ", gdn_text_name(gdn_manifest_text(r, "experiment", "name")).s);
-    gdn_put_sentence(f, *question ? question : "The experiment file states none.");
-    fprintf(f, "\n\n## Answer\n\n");
     for (size_t i = 0; i < sizeof findings / sizeof findings[0]; i++) {
         const char *quantity = findings[i].about ? findings[i].about(r) : NULL;
         if (findings[i].about && !quantity)
@@ -228,5 +234,14 @@ void gdn_section_head(const gdn_results *r, FILE *f)
             findings[i].say(r, f);
         fprintf(f, "\n");
     }
+}
+
+void gdn_section_head(const gdn_results *r, FILE *f)
+{
+    const char *question = gdn_manifest_text(r, "experiment", "question");
+    fprintf(f, "# %s\n\n**Question.** ", gdn_text_name(gdn_manifest_text(r, "experiment", "name")).s);
+    gdn_put_sentence(f, *question ? question : "The experiment file states none.");
+    fprintf(f, "\n\n## Answer\n\n");
+    gdn_say_findings(r, f);
     fprintf(f, "\n");
 }

@@ -69,9 +69,28 @@ typedef struct gdn_control {
 } gdn_control;
 gdn_control gdn_control_tally(const gdn_results *r);
 
+/* How an experiment was done, as a paragraph; what could be wrong with it, as a list (report_method.c). */
+void gdn_say_method(const gdn_results *r, FILE *f);
+void gdn_say_threats(const gdn_results *r, FILE *f);
+
+/* The findings in order, as a list (report_findings.c). */
+void gdn_say_findings(const gdn_results *r, FILE *f);
+
+/* All profiles of a population in one quantity, as a table; nothing where it was not measured
+ * (report_tables.c). */
+void gdn_table_whole(const gdn_results *r, const char *population, const char *quantity, FILE *f);
+
+/* What each tensor is worth to keep, in one table; nothing where there is no budget.csv (report_budget.c). */
+gdn_status gdn_say_budget(const gdn_results *r, FILE *f, gdn_error *err);
+
+/* Whether there is an SVG of the figure (report_tables.c). */
+bool gdn_is_drawn(const gdn_results *r, const char *figure);
+
 /* ---- Sections of the Markdown ---- */
 
-void gdn_section_head(const gdn_results *r, FILE *f);    /* report_findings.c */
+void gdn_section_head(const gdn_results *r, FILE *f);   /* report_findings.c */
+void gdn_section_method(const gdn_results *r, FILE *f); /* report_method.c */
+void gdn_section_threats(const gdn_results *r, FILE *f);
 void gdn_section_growth(const gdn_results *r, FILE *f);  /* report_growth.c */
 void gdn_section_theory(const gdn_results *r, FILE *f);  /* report_theory.c */
 void gdn_section_figures(const gdn_results *r, FILE *f); /* report_tables.c, as all that follow */
@@ -89,10 +108,32 @@ gdn_status gdn_section_claims(const gdn_results *r, FILE *f, gdn_error *err);
 /* What each stored tensor costs; nothing where there is no budget.csv (report_budget.c). */
 gdn_status gdn_section_budget(const gdn_results *r, FILE *f, gdn_error *err);
 
+/* Which layers and heads lose most; nothing where no population is a layer of a checkpoint
+ * (report_ranking.c). */
+gdn_status gdn_section_ranking(const gdn_results *r, FILE *f, gdn_error *err);
+
 /* ---- Other forms ---- */
 
-/* The Markdown as a page of HTML, to be freed; figures are read from the directory (report_page.c). */
-gdn_status gdn_report_page(const gdn_results *r, const char *md, char **page, gdn_error *err);
+/*
+ * The Markdown as a page of HTML, to be freed; figures are read from `dir`. kind: a class of the page,
+ * "whole" where sections begin a page of paper (report_page.c).
+ */
+gdn_status gdn_report_page(const char *dir, const char *title, const char *kind, const char *md, char **page,
+                           gdn_error *err);
+/* The same as dir/report.html, and itself as dir/report.md (report.c). */
+gdn_status gdn_report_write(const char *dir, const char *title, const char *kind, const char *md,
+                            gdn_error *err);
+extern const char gdn_page_style[]; /* report_style.c */
+
+/* report_svg.c */
+enum { GDN_SLUG = 96 };
+void gdn_put_escaped(FILE *f, const char *s);
+/* What an id makes of words, as GitHub does it: letters and digits in lower case, blanks as '-'. */
+void gdn_slug(const char *text, char out[GDN_SLUG]);
+void gdn_figure_slug(const char *url, char out[GDN_SLUG]);
+/* dir/url as a figure of HTML, the serial-th of its page. */
+gdn_status gdn_put_figure(const char *dir, const char *url, const char *label, unsigned serial, FILE *f,
+                          gdn_error *err);
 
 /* At most ten lines of plain text (report_summary.c). */
 void gdn_report_summary(const gdn_results *r, FILE *f);

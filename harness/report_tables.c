@@ -30,8 +30,7 @@ static void put_total(const gdn_result *x, FILE *f)
     fprintf(f, " |\n");
 }
 
-/* All profiles of a population in one quantity. */
-static void table_whole(const gdn_results *r, const char *population, const char *quantity, FILE *f)
+void gdn_table_whole(const gdn_results *r, const char *population, const char *quantity, FILE *f)
 {
     const gdn_result *shared = gdn_any_whole(r, population, quantity);
     if (!shared)
@@ -79,15 +78,14 @@ void gdn_section_results(const gdn_results *r, FILE *f)
         bool any = gdn_any_whole(r, population, "y") || gdn_any_whole(r, population, "o");
         for (int q = 0; q < 4; q++)
             if (q < 2 || !any)
-                table_whole(r, population, quantities[q], f);
+                gdn_table_whole(r, population, quantities[q], f);
     }
 }
 
-/* Whether there is an SVG of the figure. */
-static bool is_drawn(const gdn_results *r, const gdn_figure *figure)
+bool gdn_is_drawn(const gdn_results *r, const char *figure)
 {
     char path[PATH_MAX];
-    int n = snprintf(path, sizeof path, "%s/figures/%s.svg", r->dir, figure->name);
+    int n = snprintf(path, sizeof path, "%s/figures/%s.svg", r->dir, figure);
     return n > 0 && (size_t)n < sizeof path && access(path, R_OK) == 0;
 }
 
@@ -97,7 +95,7 @@ void gdn_section_figures(const gdn_results *r, FILE *f)
     fprintf(f, "## Figures\n\n");
     for (int i = 0; i < gdn_figure_count; i++) {
         const gdn_figure *figure = &gdn_figures[i];
-        if (!is_drawn(r, figure))
+        if (!gdn_is_drawn(r, figure->name))
             continue;
         fprintf(f, "![Figure %d: %s](figures/%s.svg)\n\n", ++n, figure->caption, figure->name);
         fprintf(f,

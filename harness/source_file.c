@@ -83,7 +83,7 @@ static gdn_status readable(const reader *r, const gdn_tensor *t, bool floats)
     gdn_status status = floats ? gdn_tensor_floats(all ? t : &none, (float *)room, &inner)
                                : gdn_tensor_doubles(&none, room, &inner);
     free(room);
-    return status ? gdn_fail(r->err, status, "%s: tensor '%s': %s", r->path, t->name, inner.text) : GDN_OK;
+    return status ? gdn_fail(r->err, status, "%s: %s", r->path, inner.text) : GDN_OK;
 }
 
 /* The tensor `name`, which must have the shape `want`. A NULL name leaves *t NULL. */
@@ -102,10 +102,11 @@ static gdn_status take(const reader *r, const char *role, const char *name, cons
         first++;
     *how = fits(*t, want);
     if (*how == FITS_NOT)
-        return gdn_fail(r->err, GDN_BAD_INPUT,
-                        "%s: tensor '%s' has shape %s; %s wants %s (ones may stand before it)", r->path, name,
-                        shape_text((*t)->dim, (*t)->rank, shape, sizeof shape), role,
-                        shape_text(want->dim + first, want->n - first, wanted, sizeof wanted));
+        return gdn_fail(
+            r->err, GDN_BAD_INPUT, "%s: tensor '%s' has shape %s; %s wants %s (ones may stand before it%s%s)",
+            r->path, name, shape_text((*t)->dim, (*t)->rank, shape, sizeof shape), role,
+            shape_text(want->dim + first, want->n - first, wanted, sizeof wanted),
+            want->n > 2 ? "; layout is " : "", want->n > 2 ? gdn_layout_names[r->spec->layout] : "");
     return readable(r, *t, floats);
 }
 
@@ -122,7 +123,7 @@ static gdn_status load(const reader *r, const char *role, const char *name, exte
     if (!*x)
         return gdn_no_memory(r->err, name);
     if ((status = gdn_tensor_floats(t, *x, &inner)))
-        return gdn_fail(r->err, status, "%s: tensor '%s': %s", r->path, name, inner.text);
+        return gdn_fail(r->err, status, "%s: %s", r->path, inner.text);
     return GDN_OK;
 }
 

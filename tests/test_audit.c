@@ -763,6 +763,28 @@ START_TEST(exit_status)
 }
 END_TEST
 
+/* FLA's three convs are of one layer; a norm weight that was rounded bounds y, though all else is known. */
+START_TEST(one_layer_and_a_bound)
+{
+    made m = {0};
+    json_t *o;
+    TENSOR(&m, "model.layers.3.attn.A_log", F32, -0.7001);
+    TENSOR(&m, "model.layers.3.attn.dt_bias", F32, -4.7);
+    TENSOR(&m, "model.layers.3.attn.o_norm.weight", BF16, 1.0625, 0.90625, 1.15625);
+    TENSOR(&m, "model.layers.3.attn.q_conv1d.weight", F32, INFINITY);
+    TENSOR(&m, "model.layers.3.attn.k_conv1d.weight", F32, INFINITY);
+    TENSOR(&m, "model.layers.3.attn.v_conv1d.weight", F32, INFINITY);
+    const char *path = finish(&m, "model.safetensors");
+    gdn_audit *x = audit(path);
+    ck_assert_int_eq(findings(x, "nonfinite", "conv1d.weight", &o), 1);
+    ck_assert_uint_eq(json_array_size(json_object_get(o, "layers")), 1);
+    gdn_audit_close(x);
+    ck_assert_int_eq(RUN(path), 0);
+    const char *head = strstr(said, "layer 3       0 ");
+    GDN_CHECK(head && strcspn(head, "<") < strcspn(head, "\n"), "%s", said);
+}
+END_TEST
+
 /* The contract is the architecture's; a name from the file cannot command a terminal. */
 START_TEST(contract_and_names)
 {
@@ -902,10 +924,23 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        golden_four, megatron_names, holder_names,          fla_names,     not_gdn,    verdicts,
-        counts,      near_the_grid,  errors_in_closed_form, bounds,        dead_heads, layers_in_words,
-        json_keys,   exit_status,    contract_and_names,    five_gigabytes};
+    const TTest *const tests[] = {golden_four,
+                                  megatron_names,
+                                  holder_names,
+                                  fla_names,
+                                  one_layer_and_a_bound,
+                                  not_gdn,
+                                  verdicts,
+                                  counts,
+                                  near_the_grid,
+                                  errors_in_closed_form,
+                                  bounds,
+                                  dead_heads,
+                                  layers_in_words,
+                                  json_keys,
+                                  exit_status,
+                                  contract_and_names,
+                                  five_gigabytes};
     const char *given = getenv("GDNPREC");
     if (!realpath(given ? given : "build/gdnprec", program) ||
         !gdn_test_scratch(scratch, sizeof scratch, "audit")) {

@@ -888,6 +888,7 @@ START_TEST(wrong_places)
     ck_assert_int_eq(symlink("source", path_of("link")), 0);
     answers(WORDS(source, "-c", "fp32", "-o", path_of("link/x")), GDN_BAD_INPUT,
             "lies in the source's folder");
+    answers(WORDS(source, "-c", "fp32", "-o", path_of("none/../source/x")), GDN_BAD_INPUT, "has '..' behind");
     answers(WORDS(source, "-c", "fp32", "-o", ""), GDN_BAD_INPUT, "'' is not allowed as a folder");
     snprintf(at, sizeof at, "%s/model.safetensors.index.json", source);
     answers(WORDS(at, "-c", "fp32", "-o", path_of("source/x")), GDN_BAD_INPUT, "lies in the source's folder");

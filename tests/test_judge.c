@@ -667,6 +667,54 @@ START_TEST(not_finite)
 }
 END_TEST
 
+/* A g of -inf is alpha = 0: what the kernel makes of it is judged. A truth that overflows is not. */
+START_TEST(truth_without_end)
+{
+    dump x = dump_new(1, 40, 2, 2, 8, 8);
+    gdn_error err = {""};
+    dump_compute(&x, true);
+    x.g[2 * 20] = -INFINITY;
+    x.o[2 * 30 * 8] = NAN;
+    gdn_judge_options o = plain(dump_write(&x, "end", "igo", GDN_LAYOUT_BTHD, GDN_STATE_KV));
+    o.max_rel_l2 = 10;
+    gdn_judge *j = judged(&o);
+    ck_assert_int_eq(output_of(j, "mine.o")->nonfinite, 1);
+    ck_assert_int_eq(output_of(j, "mine.o")->pass, GDN_PASS_NO);
+    done_with(j);
+    x.g[2 * 20] = 0;
+    x.o[2 * 30 * 8] = 0;
+    for (int i = 0; i < 40 * 2 * 8; i++)
+        x.k[i] = 0x1p30f;
+    o = plain(dump_write(&x, "end", "igo", GDN_LAYOUT_BTHD, GDN_STATE_KV));
+    o.no_l2norm = true;
+    gdn_judge broken;
+    ck_assert_int_eq(gdn_judge_run(&broken, &o, &err), GDN_BAD_INPUT);
+    ck_assert_msg(strstr(err.text, "no truth to compare 'mine.o' with"), "%s", err.text);
+    gdn_judge_close(&broken);
+    dump_free(&x);
+}
+END_TEST
+
+/* Inputs of the wrong kind are pointed out, good ones are not. */
+START_TEST(inputs_of_the_wrong_kind)
+{
+    dump x = dump_new(1, 10, 2, 2, 8, 8);
+    dump_compute(&x, true);
+    for (int wrong = 0; wrong < 2; wrong++) {
+        if (wrong) {
+            x.g[3] = 0.5f;
+            x.beta[4] = -0.5f;
+        }
+        const gdn_judge_options o = plain(dump_write(&x, "kind", "igo", GDN_LAYOUT_BTHD, GDN_STATE_KV));
+        gdn_judge *j = judged(&o);
+        ck_assert_int_eq(noted(j, "1 of 20 elements of g"), wrong);
+        ck_assert_int_eq(noted(j, "1 of 20 elements of beta"), wrong);
+        done_with(j);
+    }
+    dump_free(&x);
+}
+END_TEST
+
 /* ---- words ---- */
 
 /* Pairs after --map and bare, and outputs of a name of one's own; the JSON has the keys. */
@@ -802,4 +850,5 @@ END_TEST
 GDN_TASK_TEST_MAIN("judge", figures_of_the_golden_files, out_norm_of_the_golden_files,
                    causes_of_the_golden_files, what_is_right_is_called_right, layouts, transposed_states,
                    storage_and_arithmetic, a_kernel_on_stored_parameters, gates, limits_and_exit_codes,
-                   criterion_of_fla, not_finite, words_of_the_command, rows_as_csv, sentences, notes)
+                   criterion_of_fla, not_finite, truth_without_end, inputs_of_the_wrong_kind,
+                   words_of_the_command, rows_as_csv, sentences, notes)

@@ -225,6 +225,99 @@ START_TEST(without_growth_or_yardstick)
 }
 END_TEST
 
+/* Two layers of one checkpoint and one of another; head h of a layer is off by scale (1 + 0.1 h) times the
+ * storage error. */
+static void write_layers(results *r, double first, double second, double third)
+{
+    static const char *const names[] = {"mine.layer-10", "mine.layer-2", "other.layer-0"};
+    const double scale[] = {second, first, third}; /* rows are sorted by name, as text */
+    static char summary[65536], cells[65536];
+    char *s = summary, *c = cells;
+    for (int i = 0; i < 3; i++)
+        for (int kind = 0; kind < 2; kind++) {
+            const char *const word = kind ? "total" : "storage";
+            double x = kind ? 0.01 : r->storage * scale[i];
+            r->population = names[i];
+            s = summary_line(s, r, "a_log-bf16", "y", word, 1, 64, 1.15 * x);
+            s = summary_line(s, r, "fp32", "y", word, 1, 64, kind ? 0.002 : 0);
+            for (int head = 0; head < 4; head++) {
+                c = cell_line(c, r, "a_log-bf16", "y", word, head, x * (1 + 0.1 * head));
+                c = cell_line(c, r, "fp32", "y", word, head, kind ? 0.002 : 0);
+            }
+        }
+    write_file(r, "summary.csv", "%s%s", summary_header, summary);
+    write_file(r, "last.csv", "%s%s", cells_header, cells);
+}
+
+/* Where `phrase` stands in the text. */
+static const char *place_of(const char *text, const char *phrase)
+{
+    expect(text, phrase);
+    return strstr(text, phrase);
+}
+
+START_TEST(layers_and_heads_are_ranked)
+{
+    results r = make_results();
+    char *md = report_of(&r, "report.md");
+    expect_not(md, "## Layers and heads"); /* no population is a layer */
+    free(md);
+    write_layers(&r, 1, 2, 0);
+    md = report_of(&r, "report.md");
+    expect(md,
+           "- `mine`: Storage costs layer 10, head 3 most: it changes the layer output y by 0.320 % under "
+           "`a_log-bf16` (T = 64; memory by decay alone 100 tokens).\n");
+    expect(md, "- `other`: storage costs nothing in any head, exactly");
+    expect(
+        md,
+        "Arithmetic costs layer 0, head 3 most: it changes the layer output y by 1.30 % under `a_log-bf16`");
+    expect(md, "| 1 | `mine.layer-10` | 3 | `a_log-bf16` | -5 | -3.3 | 0.01 | 100 | 0.320 % | – | 1.30 % |");
+    expect(md, "| 8 | `mine.layer-2` | 0 | `a_log-bf16` | -2 |");
+    expect_not(md, "| 9 | `"); /* the rest loses nothing */
+    const char *layers = place_of(md, "### Layers\n"),
+               *worst = place_of(
+                   layers,
+                   "| `a_log-bf16` | `mine.layer-10` | 0.283 % | 0.320 % (3) | 1.15 % | 1.30 % (3) |"),
+               *next = place_of(layers, "| `a_log-bf16` | `mine.layer-2` | 0.141 % | 0.160 % (3) |");
+    GDN_CHECK(worst < next, "the layers stand the wrong way round");
+    free(md);
+    write_layers(&r, 3, 2, 0);
+    md = report_of(&r, "report.md");
+    expect(md, "- `mine`: Storage costs layer 2, head 3 most");
+    free(md);
+    write_layers(&r, 0, 0, 0);
+    md = report_of(&r, "report.md");
+    expect(md, "| 12 | `"); /* none loses by storage: by total */
+    free(md);
+    remove_results(&r);
+}
+END_TEST
+
+/* Profile fp32 rounds w of a checkpoint that holds w - 1: that is no failure of the control. */
+START_TEST(control_of_weight_less_one)
+{
+    results r = make_results();
+    r.control = 1e-9;
+    write_results(&r);
+    char *md = report_of(&r, "report.md");
+    expect(md, "THE CONTROL FAILS");
+    free(md);
+    write_file(&r, "manifest.json",
+               "{\"experiment\": {\"name\": \"tiny\", \"question\": \"?\", \"text\": \"\"}, \"checkpoints\": "
+               "{\"iso-1\": {\"weight\": \"w - 1\"}}}");
+    md = report_of(&r, "report.md");
+    expect(md, "THE CONTROL FAILS"); /* o has no weight */
+    free(md);
+    write_file(&r, "manifest.json",
+               "{\"experiment\": {\"name\": \"tiny\", \"question\": \"?\", \"text\": \"\"}, \"checkpoints\": "
+               "{\"iso-1\": {\"weight\": \"w\"}}}");
+    md = report_of(&r, "report.md");
+    expect(md, "is above zero in 14 of 14 rows");
+    free(md);
+    remove_results(&r);
+}
+END_TEST
+
 START_TEST(html_stands_alone)
 {
     static const char *const outward[] = {
@@ -350,6 +443,33 @@ START_TEST(figures_are_the_same_twice)
 }
 END_TEST
 
+/* The map of layers is drawn where there are layers, and taken away where there are none. */
+START_TEST(layers_are_drawn)
+{
+    if (!can_draw())
+        return;
+    results r = make_results();
+    char path[128];
+    snprintf(path, sizeof path, "%s/figures/layers_y.svg", r.dir);
+    for (int layers = 1; layers >= 0; layers--) {
+        r.population = "iso-1";
+        if (layers)
+            write_layers(&r, 1, 2, 0);
+        else
+            write_results(&r);
+        GDN_CHECK(gdn_plot(r.dir, "plots", &err) == GDN_OK, "%s", err.text);
+        GDN_CHECK((access(path, R_OK) == 0) == layers, "drawn where layers are %d", layers);
+    }
+    write_layers(&r, 1, 2, 0);
+    GDN_CHECK(gdn_plot(r.dir, "plots", &err) == GDN_OK, "%s", err.text);
+    char *svg = text_of(&r, "figures/layers_y.svg");
+    GDN_CHECK(place_of(svg, "mine.layer-2") < place_of(svg, "mine.layer-10"),
+              "layers in the order of the file");
+    free(svg);
+    remove_results(&r);
+}
+END_TEST
+
 START_TEST(no_gnuplot_or_no_script)
 {
     results r = make_results();
@@ -365,5 +485,6 @@ START_TEST(no_gnuplot_or_no_script)
 END_TEST
 
 GDN_TEST_MAIN("report", numbers_come_from_the_csv, sentences_follow_the_numbers, without_growth_or_yardstick,
-              html_stands_alone, names_are_not_markup, summary_is_short, bad_input_gets_a_sentence,
-              figures_are_the_same_twice, no_gnuplot_or_no_script)
+              layers_and_heads_are_ranked, control_of_weight_less_one, html_stands_alone,
+              names_are_not_markup, summary_is_short, bad_input_gets_a_sentence, figures_are_the_same_twice,
+              layers_are_drawn, no_gnuplot_or_no_script)

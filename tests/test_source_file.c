@@ -489,7 +489,7 @@ START_TEST(inputs_in_fp64)
     gdn_rows_free(&x);
     q[5] += 0x1p-40;
     write_with("wide.safetensors", l, wide, 2);
-    refused(e, "wide.safetensors: tensor 'q64'");
+    refused(e, "wide.safetensors: tensor \"q64\", element 5: ");
     gdn_experiment_free(e);
     free(l);
 }
@@ -510,7 +510,7 @@ START_TEST(sentences)
     e = experiment_of("bad.safetensors", "");
     refused(e,
             "bad.safetensors: tensor 's0' has shape [2, 4, 6, 4]; initial_state wants [2, 4, 4, 6] (ones may "
-            "stand before it)");
+            "stand before it; layout is bthd)");
     gdn_experiment_free(e);
     const float few[H * DV] = {0};
     write_with("bad.safetensors", l, (raw[]){{"o", "F32", 4, {1, 1, H, DV}, few}}, 1);
@@ -523,7 +523,7 @@ START_TEST(sentences)
     static const int32_t whole[T * H * DV];
     write_with("bad.safetensors", l, (raw[]){{"o", "I32", 4, {1, T, H, DV}, whole}}, 1);
     e = experiment_with("bad.safetensors", "q: q, " FROM_A, "", "{name: theirs, o: o}");
-    refused(e, "bad.safetensors: tensor 'o'");
+    refused(e, "bad.safetensors: tensor \"o\", dtype");
     gdn_experiment_free(e);
     free(l);
 }

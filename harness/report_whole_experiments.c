@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* report_whole_experiments -- a page an experiment, then threats and provenance of all; see report_whole.h.
+ */
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "harness/plot.h"
+#include "harness/report_whole.h"
+
+enum { MOST_FIGURES = 2 }; /* of an experiment */
+
+static bool rests_on(const gdn_claim *c, const char *experiment)
+{
+    for (unsigned e = 0; e < c->experiments_count; e++)
+        if (gdn_same(c->experiments[e], experiment))
+            return true;
+    return false;
+}
+
+/* Entries that rest on the experiment. */
+static size_t put_resting(const gdn_judgement *j, size_t n, const char *experiment, size_t said, FILE *f)
+{
+    for (size_t i = 0; i < n; i++)
+        if (rests_on(j[i].claim, experiment)) {
+            fprintf(f, "%s", said++ ? ", " : "");
+            gdn_put_mark(j[i].claim, f);
+        }
+    return said;
+}
+
+/* Figures that the ledger names, or the first that is drawn. */
+static gdn_status put_figures(gdn_overview *w, size_t at, FILE *f, gdn_error *err)
+{
+    char url[PATH_MAX];
+    size_t before = w->n_shown;
+    gdn_status status = GDN_OK;
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < gdn_figure_count && !status && w->n_shown < before + MOST_FIGURES; i++) {
+            const gdn_figure *figure = &gdn_figures[i];
+            bool named = false;
+            snprintf(url, sizeof url, "%s/figures/%s.svg", w->folder[at], figure->name);
+            for (size_t k = 0; k < w->index.results.n; k++)
+                named = named ||
+                        (w->index.results.claim[k].figure && gdn_same(w->index.results.claim[k].figure, url));
+            if (named || (pass == 1 && w->n_shown == before))
+                status = gdn_put_drawn(w, url, figure->caption, f, err);
+        }
+    return status;
+}
+
+/* The table of the first population; those of the others folded. */
+static void put_tables(const gdn_results *r, FILE *f)
+{
+    const char *quantity = gdn_main_quantity(r);
+    size_t n = 0;
+    for (size_t p = 0; p < r->populations.n && quantity; p++) {
+        const char *population = r->populations.name[p];
+        if (!gdn_any_whole(r, population, quantity))
+            continue;
+        if (++n == 2)
+            fprintf(f, "<details><summary>the other populations</summary>\n\n");
+        fprintf(f, "Population %s. ", gdn_text_name(population).s);
+        gdn_table_whole(r, population, quantity, f);
+    }
+    if (n > 1)
+        fprintf(f, "</details>\n\n");
+}
+
+static void put_sources(const gdn_overview *w, size_t at, FILE *f)
+{
+    const gdn_results *r = &w->experiment[at];
+    const gdn_made *m = gdn_index_made(&w->index, w->folder[at]);
+    char path[PATH_MAX];
+    fprintf(f, "**Provenance.** ");
+    gdn_put_sentence(f, r->provenance);
+    fprintf(f, ". Again: `%s`. Rows: [%s/summary.csv](%s/summary.csv)", m->command, w->folder[at],
+            w->folder[at]);
+    snprintf(path, sizeof path, "%s/report.html", r->dir);
+    if (access(path, R_OK) == 0)
+        fprintf(f, "; every table and figure: [%s/report.html](%s/report.html)", w->folder[at],
+                w->folder[at]);
+    fprintf(f, ".\n\n");
+}
+
+static gdn_status put_experiment(gdn_overview *w, size_t at, FILE *f, gdn_error *err)
+{
+    const gdn_results *r = &w->experiment[at];
+    fprintf(f, "### %s\n\n**Question.** ", w->folder[at]);
+    gdn_put_sentence(f, gdn_manifest_text(r, "experiment", "question"));
+    fprintf(f, "\n\n**Method.** ");
+    gdn_say_method(r, f);
+    fprintf(f, "\n\n");
+    if (r->n_whole > 0) {
+        fprintf(f, "**Answer.**\n\n");
+        gdn_say_findings(r, f);
+        fprintf(f, "\n");
+    }
+    fprintf(f, "**Rests on it.** ");
+    size_t n = put_resting(w->index.result, w->index.n_results, w->folder[at], 0, f);
+    n = put_resting(w->decision.j, w->decision.n, w->folder[at], n, f);
+    n = put_resting(w->claim.j, w->claim.n, w->folder[at], n, f);
+    fprintf(f, "%s\n\n", n ? "" : "No entry of the ledgers.");
+    gdn_status status = put_figures(w, at, f, err);
+    put_tables(r, f);
+    fprintf(f, "**Threats to validity.**\n\n");
+    gdn_say_threats(r, f);
+    fprintf(f, "\n");
+    put_sources(w, at, f);
+    return status;
+}
+
+gdn_status gdn_whole_experiments(gdn_overview *w, FILE *f, gdn_error *err)
+{
+    gdn_status status = GDN_OK;
+    fprintf(f, "## Experiments\n\n");
+    for (size_t i = 0; i < w->n && !status; i++)
+        status = put_experiment(w, i, f, err);
+    return status;
+}
+
+/* ---- threats ---- */
+
+/* Measurements by what became of them, and runs by what made them. */
+typedef struct tally {
+    double n, below, nonfinite;
+    size_t native, dirty, recorded, commits, broken, controls;
+} tally;
+
+static const char *commit_of(const gdn_results *r)
+{
+    return gdn_manifest_text(r, "program", "commit");
+}
+
+static tally count(const gdn_overview *w)
+{
+    tally t = {0};
+    for (size_t i = 0; i < w->n; i++) {
+        const gdn_results *r = &w->experiment[i];
+        bool native = false, recorded = false, again = false;
+        for (size_t k = 0; k < r->summary.n; k++) {
+            const gdn_result *x = &r->summary.row[k];
+            t.n += x->n + x->n_below + x->n_zero + x->n_nonfinite;
+            t.below += x->n_below;
+            t.nonfinite += x->n_nonfinite;
+            native = native || strncmp(x->mode, "native", 6) == 0;
+            recorded = recorded || gdn_is_recorded(x);
+        }
+        gdn_control c = gdn_control_tally(r);
+        for (size_t k = 0; k < i; k++)
+            again = again || gdn_same(commit_of(&w->experiment[k]), commit_of(r));
+        json_t *dirty = json_object_get(json_object_get(r->manifest, "program"), "dirty");
+        t.native += native;
+        t.recorded += recorded;
+        t.commits += !again;
+        t.dirty += json_is_true(dirty) || json_integer_value(dirty);
+        t.broken += c.broken;
+        t.controls += c.rows;
+    }
+    return t;
+}
+
+void gdn_whole_threats(const gdn_overview *w, FILE *f)
+{
+    tally t = count(w);
+    fprintf(f,
+            "## Threats to validity\n\n"
+            "- **One layer, not a model.** Errors are of one layer on given inputs. What later layers make "
+            "of them, "
+            "and what they do to a loss or an answer, is not measured; nor is training, where gradients "
+            "round too.\n"
+            "- **Drawn inputs.** %zu of %s hold outputs that others recorded; in the rest keys, gates and "
+            "weights are "
+            "drawn, from the published initialisations and time constants where there are any. Whether later "
+            "keys "
+            "erase earlier ones decides most answers, and a trained model’s keys may do it more or less than "
+            "these.\n"
+            "- **Not measured.** The convolution’s weights and the projections are taken as exact; `gdnprec "
+            "layer` "
+            "looks at them for a recorded layer.\n"
+            "- **Medians.** Numbers are of the median head. The worst heads lose more: the figures by head "
+            "and the "
+            "rows of cells.csv show them.\n"
+            "- **Predictions** hold in their regimes only; where a head is beyond one, none is stated.\n",
+            t.recorded, gdn_text_counted((double)w->n, "experiment", "experiments").s);
+    if (t.native)
+        fprintf(f,
+                "- **Native arithmetic.** %s rows of a GPU’s own sums and functions, which another device "
+                "repeats "
+                "within intervals only; portable rows come out the same bit for bit everywhere.\n",
+                gdn_text_counted((double)t.native, "experiment has", "experiments have").s);
+    fprintf(f,
+            "- **Reference.** Of %s measurements %s lie below what the reference can tell from zero, and %s "
+            "were not "
+            "finite; these carry no number. ",
+            gdn_text_count(t.n).s, gdn_text_count(t.below).s, gdn_text_count(t.nonfinite).s);
+    fprintf(f, "The control, a storage error of exactly zero under `fp32`, %s in %s.\n",
+            t.broken ? "FAILS" : "holds",
+            t.broken ? gdn_text_counted((double)t.broken, "row", "rows").s
+                     : gdn_text_counted((double)t.controls, "row", "rows").s);
+    fprintf(f, "- **Runs.** %s made the results", gdn_text_counted((double)t.commits, "commit", "commits").s);
+    if (t.dirty)
+        fprintf(f, "; %zu of %zu runs had changes that their commit does not hold", t.dirty, w->n);
+    fprintf(f, ".\n\n");
+}
+
+/* ---- provenance ---- */
+
+gdn_status gdn_whole_provenance(const gdn_overview *w, FILE *f, gdn_error *err)
+{
+    const gdn_index_part *runs = gdn_index_part_find("runs");
+    fprintf(f, "## Provenance\n\n`gdnprec verify` runs tasks of these folders again and compares them; "
+               "`gdnprec report` "
+               "makes this page again from their CSV files.\n\n");
+    gdn_status status = runs->put(&w->index, "", f, err);
+    fprintf(f, "\n");
+    return status;
+}
