@@ -13,7 +13,6 @@
 
 load (ARG0[1:strlen(ARG0) - strlen('budget.gp')]).'style.gp'
 figure = 'budget'.(exists("quantity") ? '_'.quantity : '')
-budget_csv = dir.'/budget.csv'
 
 # ---- Read: members stand in PROFILE ----
 
@@ -72,29 +71,31 @@ if (highest == 0) { lowest = 1e-4; highest = 1e-2 }
 # ---- Layout ----
 
 low = max(decade_below(lowest), 1e-12)
-high = decade_above(min(highest, 10) * 1.5)   # room for the number at a bar's end
+high = decade_above(min(highest, 10) * 6)   # room for the number at a bar's end
 high = max(high, low * 100)
 leftmost = max(floor(leftmost * 5) / 5.0, -1)
 rightmost = min(ceil(rightmost * 5) / 5.0, 2)
 deepest = max(floor(deepest * 5) / 5.0, -1)
 
-longest = 16   # 'root-sum-square'
+longest = 15   # 'root-sum-square'
 do for [q = 1:profiles] { longest = max(longest, strlen(PROFILE[q]) + 2) }
-LEFT = 24.0 + 7.2 * longest; PANEL = 330.0; SIDE = 235.0; GAP = 40.0
-HEAD = 180.0; FOOT = 56.0; TALL = 26.0 * (profiles + 2) + 16; BELOW = 124.0
-W = LEFT + PANEL + 2 * SIDE + 2 * GAP + 24
-H = HEAD + populations * TALL + (populations - 1) * BELOW + 76 + FOOT - 20
-eval begin
-eval foot
-headline = 'Error budget of the '.(quantity eq 'y' ? 'layer output y' : quantity eq 'o' ? 'output o' : \
-    'state S').': what resting in '.format.' costs, tensor by tensor'
-remark = 'Base: '.base.'. Median over heads and seeds with its 95 % bootstrap interval. Left: one tensor alone in '. \
+LEFT = 14.0 + 6.0 * longest; GAP = 14.0
+PANEL = (W - LEFT - 16 - 2 * GAP) * 0.46; SIDE = (W - LEFT - 16 - 2 * GAP) * 0.27
+TALL = 21.0 * (profiles + 2) + 12; ABOVE = 30.0; BELOW = 8.0
+headline = 'Error budget of '.(quantity eq 'y' ? 'layer output y' : quantity eq 'o' ? 'output o' : \
+    'state S').' in '.format.', tensor by tensor'
+remark = 'Base: '.base.'. Median over heads and seeds with its 95 % interval. Left: one tensor alone in '. \
     format.', the root-sum-square of these, and all at once; dotted: none of them. '. \
     'Middle: each one’s share of the squared error of all (Shapley value; medians need not add up to 100 %). '. \
-    'Right: how much smaller the error of all gets where this one alone is kept in the base’s format'. \
+    'Right: how much smaller the error of all gets where this one alone is kept as in the base'. \
     (any_group ? ', for all heads and for thirds of them by decay rate.' : '.'). \
     (profile('qk') ? ' qk costs next to nothing where zipf keys or a needle lie along axes, which bf16 holds.' : ''). \
-    (any_sure ? ' ▸ keeping this one helps most.' : '').(any_best ? ' ▹ keeping this one seems to help most, but the intervals leave it open.' : '')
+    (any_sure ? ' ▸ keeping this one helps most.' : '').(any_best ? ' ▹ it seems to, but the intervals leave it open.' : '')
+eval measure
+TOP = head_height + (any_group ? 18 : 0)
+H = TOP + populations * (TALL + ABOVE + BELOW) + 54 + foot_height
+eval begin
+eval foot
 eval head
 
 ALONE = '#0072b2'; TOGETHER = '#404040'; SHARE = '#d55e00'
@@ -102,33 +103,34 @@ array TINT[4] = ['#000000', '#009e73', '#e69f00', '#cc79a7']
 array MARK[4] = [13, 5, 7, 9]
 array SHIFT[4] = [0.30, 0.10, -0.10, -0.30]
 array WORD[4] = ['all heads', 'long memory', 'middle', 'short memory']
-array OVER[4] = [0, 100, 220, 300]   # pixels
+array OVER[4] = [0, 85, 185, 255]   # pixels
 array SIGN[4] = ['◆', '■', '●', '▲']
 if (any_group) {
     do for [g = 1:4] {
         set label 10 + g SIGN[g].' '.WORD[g] at \
-            screen (W - 444 + OVER[g]) / W, screen 1 - (HEAD - 70) / H \
-            font font12 textcolor rgb TINT[g]
+            screen (W - 360 + OVER[g]) / W, screen 1 - (head_height + 8) / H \
+            font font10 textcolor rgb (g == 1 ? '#000000' : g == 2 ? '#007a57' : g == 3 ? '#8a5f00' : '#a34d7d')
     }
 }
 
 place_of(m) = profiles + 3.2 - m
 amount(x) = x >= 1e-5 ? sprintf('%.2g %%', 100 * x) : sprintf('%.0e', x)
 inside(x) = min(max(x, low), high)
-tick(a, b) = b - a > 1.45 ? 0.5 : 0.25
-every = max(1, int(ceil(log10(high / low) / 6.0)))
-first_decade = int(floor(log10(low) + 0.5))
+tick(a, b) = b - a > 0.9 ? 0.5 : 0.25
+every = every_for(low, high, PANEL / 36)
 
 set yrange [0.4:profiles + 2.9]
 set mxtics 1
 set multiplot
 do for [p = 1:populations] {
-    top = HEAD + (p - 1) * (TALL + BELOW)
+    top = TOP + ABOVE + (p - 1) * (TALL + ABOVE + BELOW)
+    last = p == populations
+    unset xlabel
     set tmargin at screen 1 - top / H
     set bmargin at screen 1 - (top + TALL) / H
-    set label 1 POPULATION[p] at screen LEFT / W, screen 1 - (top - 42) / H noenhanced font font13
-    set label 2 sprintf('T = %d, n = %d', LENGTH[p], COUNT[p]) at screen LEFT / W, screen 1 - (top - 25) / H \
-        font font11 textcolor rgb GREY
+    set label 1 POPULATION[p] at screen LEFT / W, screen 1 - (top - 12) / H noenhanced font font12
+    set label 2 sprintf('T = %d, n = %d', LENGTH[p], COUNT[p]) at screen (W - 16) / W, screen 1 - (top - 12) / H \
+        right font font10 textcolor rgb GREY
 
     # left: errors
     set lmargin at screen LEFT / W
@@ -136,14 +138,13 @@ do for [p = 1:populations] {
     set logscale x 10
     set xrange [low:high]
     set xtics ('' low)
-    do for [d = 0:int(log10(high / low) + 0.5):every] { set xtics add (sprintf('10^{%d}', first_decade + d) \
-        low * 10**d) }
-    set xlabel 'relative L2 error' font font12
-    set ytics scale 0 noenhanced font font12
+    do for [d = 0:exponent(high / low)] { set xtics add ((last && d % every == 0 ? power(exponent(low) + d) : '') low * 10**d) }
+    if (last) { set xlabel "relative L2 error\n " font font10 offset 0, 0.6 }
+    set ytics scale 0 noenhanced font font10
     set ytics ('root-sum-square' 2, 'all at once' 1)
     do for [q = 1:profiles] { set ytics add ((BEST[p] != q ? '' : SURE[p] ? '▸ ' : '▹ ').PROFILE[q] place_of(q)) }
     set arrow 1 from graph 0, first 2.6 to graph 1, first 2.6 nohead linecolor rgb PALE linewidth 0.8 back
-    set arrow 2 from inside(NOTHING[p]), graph 0 to inside(NOTHING[p]), graph 1 nohead linecolor rgb GREY \
+    set arrow 2 from inside(NOTHING[p]), graph 0 to inside(NOTHING[p]), graph 1 nohead linecolor rgb RULE \
         linewidth 0.9 dashtype 3
     plot $D using ($1 == p && $3 == 1 ? low : NaN):(place_of($2)):(low):(inside($4)):(place_of($2) - \
             0.33):(place_of($2) + 0.33) with boxxyerror linecolor rgb ALONE fillstyle solid 0.35 noborder notitle, \
@@ -174,11 +175,11 @@ do for [p = 1:populations] {
     set lmargin at screen (LEFT + PANEL + GAP) / W
     set rmargin at screen (LEFT + PANEL + GAP + SIDE) / W
     set xrange [leftmost:rightmost]
-    set xtics ('0' 0)
-    do for [i = int(ceil(leftmost / tick(leftmost, rightmost))):int(floor(rightmost / tick(leftmost, \
-        rightmost)))] { set xtics add (sprintf('%d', int(100 * tick(leftmost, rightmost)) * i) \
-        tick(leftmost, rightmost) * i) }
-    set xlabel 'share of the squared error, %' font font12
+    step = tick(leftmost, rightmost)
+    set xtics ('' 0)
+    do for [i = int(ceil(leftmost / step)):int(floor(rightmost / step))] { set xtics add \
+        ((last ? sprintf('%d', int(100 * step) * i) : '') step * i) }
+    if (last) { set xlabel "share of the\nsquared error, %" font font10 offset 0, 0.6 }
     set arrow 3 from 0, graph 0 to 0, graph 1 nohead linecolor rgb GREY linewidth 0.9
     plot $D using ($1 == p && $3 == 1 && $13 > 0 ? 0 : NaN):(place_of($2)):(0):7:(place_of($2) - \
             0.33):(place_of($2) + 0.33) with boxxyerror linecolor rgb SHARE fillstyle solid 0.35 noborder notitle, \
@@ -190,10 +191,11 @@ do for [p = 1:populations] {
     set lmargin at screen (LEFT + PANEL + 2 * GAP + SIDE) / W
     set rmargin at screen (LEFT + PANEL + 2 * GAP + 2 * SIDE) / W
     set xrange [deepest:1]
-    set xtics ('0' 0)
-    do for [i = int(ceil(deepest / tick(deepest, 1))):int(1 / tick(deepest, 1))] { set xtics add \
-        (sprintf('%d', int(100 * tick(deepest, 1)) * i) tick(deepest, 1) * i) }
-    set xlabel 'error of all shrinks by, %' font font12
+    step = tick(deepest, 1)
+    set xtics ('' 0)
+    do for [i = int(ceil(deepest / step)):int(1 / step)] { set xtics add \
+        ((last ? sprintf('%d', int(100 * step) * i) : '') step * i) }
+    if (last) { set xlabel "error of all\nshrinks by, %" font font10 offset 0, 0.6 }
     plot for [g = 1:4] $D using ($1 == p && $3 == g ? $10 : NaN):(place_of($2) + (any_group ? SHIFT[g] : \
             0)):11:12 with xerrorbars linecolor rgb TINT[g] linewidth (g == 1 ? 1.6 : 1.1) pointtype MARK[g] \
             pointsize (g == 1 ? 0.6 : 0.45) notitle, \

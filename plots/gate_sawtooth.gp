@@ -63,71 +63,72 @@ one_value(low, high) = high - low < 1e-6 * max(abs(low), abs(high)) + 1e-12
 # ---- Draw ----
 
 panels = of_dt > 0 && HEADS[max(of_dt, 1)] > 0 && !one_value(low_b, high_b) && of_a_log > 0 ? 2 : 1
-LEFT = 84.0; GAP = 26.0; HEAD = 96.0; FOOT = 96.0; TALL = 330.0
-W = panels == 2 ? 1100.0 : 820.0
-H = HEAD + TALL + FOOT
-PANEL = (W - LEFT - 20.0 - GAP * (panels - 1)) / panels
-eval begin
-eval foot
-headline = 'Relative error of the gate g when a parameter is stored in bf16'
+LEFT = 52.0; TALL = 190.0; BELOW = 50.0; ABOVE = 62.0
+headline = 'Relative error of the gate g by storage in bf16'
 remark = sprintf('A mark is one of up to %d heads, a line is the worst case. ', most).\
     (of_a_log ? 'Stored as A\_log, the worst case doubles at every power of two of |A\_log|. ' : '').\
     (of_a ? 'Stored as A, it is the same everywhere.' : '')
+eval measure
+H = head_height + panels * (ABOVE + TALL + BELOW) + foot_height
+eval begin
+eval foot
 eval head
+PANEL = W - LEFT - 14
+set lmargin at screen LEFT / W
+set rmargin at screen (LEFT + PANEL) / W
 
 set logscale y 10
 set yrange [1e-5:decade_above(max(6 * highest, 2 * u(8)))]
 set format y '10^{%L}'
 set mytics 1
-set samples 4001
-set ylabel '|relative error of g|' font font12
-set key top right font font11 samplen 1.5 noenhanced
-set tmargin at screen 1 - HEAD / H
-set bmargin at screen FOOT / H
+set samples 2001
+set ylabel '|relative error of g|' font font11 offset 1.2, 0
+set key Left reverse at graph 0, screen 0.5 left bottom maxrows 2 font font10 samplen 1.6 spacing 1.15 width 2 noenhanced
+top_of(row) = 1 - (head_height + ABOVE + row * (ABOVE + TALL + BELOW)) / H
 
 envelope(a) = a == 0 ? NaN : exp(h(a, 8)) - 1
 pad_a = max(0.02 * (high_a - low_a), 0.05)
 pad_b = max(0.02 * (high_b - low_b), 0.05)
 set multiplot
-set lmargin at screen LEFT / W
-set rmargin at screen (LEFT + PANEL) / W
+set tmargin at screen top_of(0)
+set bmargin at screen top_of(0) - TALL / H
+set key at graph 0, screen top_of(0) + 6 / H left bottom
 set xrange [low_a - pad_a:high_a + pad_a]
-set xlabel 'A\_log of the head' font font12
-set label 1 POPULATION[shown].(known_ones ? ': A_log, or A itself, stored' : '') at graph 0, 1.04 font \
-    font13 noenhanced
+set xlabel 'A\_log of the head' font font11 offset 0, 0.5
+set label 1 POPULATION[shown].(known_ones ? ': A_log, or A itself, stored' : '') at graph 0, screen top_of(0) + 52 / H \
+    font font12 noenhanced
 # A mark is a short stroke, which makes a path of the SVG where points would make a thousand elements.
 first_one = of_a_log > 0 ? of_a_log : other_1
 second_one = of_a > 0 ? of_a : other_2
 mark_a = 1.2 / PANEL * (high_a - low_a + 2 * pad_a)
 mark_b = 1.2 / PANEL * (high_b - low_b + 2 * pad_b)
 of(q) = $1 == shown && $2 == q && q > 0 && $3 == WIDEST[shown] && $6 > 0
-plot $G using (of(second_one) ? $4 : NaN):(0.96 * $6):(0):(0.08 * $6) with vectors nohead linecolor rgb \
+plot $G using (of(second_one) ? $4 : NaN):(0.93 * $6):(0):(0.15 * $6) with vectors nohead linecolor rgb \
     COLOUR[3] linewidth 0.9 notitle, \
      $G using (of(first_one) ? $4 - mark_a : NaN):6:(2 * mark_a):(0) with vectors nohead linecolor rgb \
          COLOUR[2] linewidth 2.4 notitle, \
      $G using (of(other_3) ? $4 - mark_a : NaN):6:(2 * mark_a):(0) with vectors nohead linecolor rgb \
          COLOUR[4] linewidth 2.4 notitle, \
      envelope(x) with lines linecolor rgb COLOUR[1] linewidth 1.4 title \
-         'worst case of A_log in bf16: expm1(h(A_log))', \
+         'worst case: expm1(h(A_log))', \
      (of_a > 0 ? u(8) : NaN) with lines linecolor rgb COLOUR[1] linewidth 1.2 dashtype 2 title (of_a > 0 ? \
-         'worst case of A in bf16: 2^-8' : ''), \
+         'worst case: 2^-8' : ''), \
      NaN with lines linecolor rgb COLOUR[2] linewidth 4 title (first_one ? PROFILE[max(first_one, 1)] : ''), \
      NaN with lines linecolor rgb COLOUR[3] linewidth 2 title (second_one ? PROFILE[max(second_one, 1)] : \
          ''), \
      NaN with lines linecolor rgb COLOUR[4] linewidth 4 title (other_3 ? PROFILE[max(other_3, 1)] : '')
 @unhead
 if (panels == 2) {
-    set lmargin at screen (LEFT + PANEL + GAP) / W
-    set rmargin at screen (LEFT + 2 * PANEL + GAP) / W
+    set tmargin at screen top_of(1)
+    set bmargin at screen top_of(1) - TALL / H
+    set key at graph 0, screen top_of(1) + 6 / H left bottom
     set xrange [low_b - pad_b:high_b + pad_b]
-    set xlabel 'dt\_bias of the head' font font12
-    unset ylabel
-    set format y ''
-    set label 1 POPULATION[shown].': dt_bias stored' at graph 0, 1.04 font font13 noenhanced
+    set xlabel 'dt\_bias of the head' font font11 offset 0, 0.5
+    set label 1 POPULATION[shown].': dt_bias stored' at graph 0, screen top_of(1) + 52 / H font font12 noenhanced
     plot $G using (of(of_dt) ? $5 - mark_b : NaN):6:(2 * mark_b):(0) with vectors nohead linecolor rgb \
         COLOUR[4] linewidth 2.4 notitle, \
          envelope(x) with lines linecolor rgb COLOUR[1] linewidth 1.4 title \
-             'worst case of dt_bias in bf16: expm1(h(dt_bias))', \
+             'worst case: expm1(h(dt_bias))', \
          NaN with lines linecolor rgb COLOUR[4] linewidth 4 title 'dt_bias-bf16'
 }
 unset multiplot

@@ -52,29 +52,31 @@ set print
 
 longest = 0
 do for [i = 1:populations] { longest = max(longest, strlen(POPULATION[i])) }
-LEFT = 30.0 + 7.2 * longest; HEAD = 84.0; FOOT = 92.0; RIGHT = 110.0
-WIDE = max(heads * 22.0, 420.0); TALL = max(populations * 20.0, 60.0)
-W = LEFT + WIDE + RIGHT
-H = HEAD + TALL + FOOT
-eval begin
-eval foot
+LEFT = 14.0 + 6.0 * longest; RIGHT = 78.0
+WIDE = W - LEFT - RIGHT; TALL = max(populations * 16.0, 60.0)
 headline = 'Storage error of '.quantity.', layer by head'
 remark = 'The largest among profiles and seeds. White: exactly 0 in every profile, or without a number.'
+eval measure
+H = head_height + 8 + TALL + 44 + foot_height
+eval begin
+eval foot
 eval head
 
-set palette defined (0 '#fde9d9', 0.35 '#f4a582', 0.7 '#b2182b', 1 '#40000c')
+@shades
 set logscale cb
 set cbrange [min(least, most / 10):most]   # less than a decade would make much of little
-set format cb '%.0e'
-set cblabel 'relative L2 error' font font12
-set colorbox user origin (LEFT + WIDE + 18) / W, FOOT / H size 14.0 / W, TALL / H
+set format cb '10^{%L}'
+if (most / min(least, most / 10) < 100) { set format cb '%.0e' }
+set cblabel 'relative L2 error' font font11 offset -0.5, 0
+bottom = 1 - (head_height + 8 + TALL) / H
+set colorbox user origin (LEFT + WIDE + 10) / W, bottom size 10.0 / W, TALL / H
 set lmargin at screen LEFT / W
 set rmargin at screen (LEFT + WIDE) / W
-set tmargin at screen 1 - HEAD / H
-set bmargin at screen FOOT / H
+set tmargin at screen 1 - (head_height + 8) / H
+set bmargin at screen bottom
 set xrange [-0.5:heads - 0.5]
 set yrange [populations + 0.5:0.5]
-set xlabel 'head' font font12
+set xlabel 'head' font font11 offset 0, 0.5
 set xtics 0, max(1, int(heads / 32) * 4)
 set ytics noenhanced
 set ytics ()

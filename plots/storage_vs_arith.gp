@@ -67,84 +67,87 @@ right_edge = any_over || any_infinite ? (any_infinite ? right_infinite : right_o
 where(m, f) = f == 0 ? (m > high ? right_over : max(m, low)) : f == 1 ? left_zero : f == 2 ? left_below : \
               f == 3 ? right_infinite : NaN
 
+# ---- Layout ----
+
 longest = 0
 do for [q = 1:profiles] { longest = max(longest, strlen(PROFILE[q])) }
-columns = min(populations, 4)
+columns = min(populations, 2)
 bands = (populations + columns - 1) / columns
-LEFT = 24.0 + 7.2 * longest; PANEL = columns == 1 ? 480.0 : columns == 2 ? 380.0 : 285.0; GAP = 22.0
-HEAD = 164.0; FOOT = 56.0; TALL = 34.0 * profiles + 10; BELOW = 76.0
-W = max(680, LEFT + columns * (PANEL + GAP) + 10)
-H = HEAD + bands * TALL + (bands - 1) * (BELOW + 50) + BELOW + FOOT - 20
+LEFT = 14.0 + 6.0 * longest; GAP = 12.0
+PANEL = (W - LEFT - 14 - GAP * (columns - 1)) / columns
+ROW = 23.0; TALL = ROW * profiles + 6; ABOVE = 36.0; BELOW = 8.0
+headline = 'Storage beside arithmetic: error of '.(quantity eq 'y' ? 'layer output y' : quantity eq 'o' ? 'output o' : \
+    'state S')
+one_length = 1
+do for [p = 2:populations] { one_length = one_length && LENGTH[p] == LENGTH[1] }
+remark = 'Relative L2 error at '.(one_length ? sprintf('T = %d', LENGTH[1]) : 'the largest length T').': median over heads and seeds with its 95 % interval. Total: the two '.\
+    'together. Dotted rules: unit roundoff u of bf16 (2^{−8}), fp16 and tf32 (2^{−11}), fp32 (2^{−24}). '.\
+    (any_zero ? 'Strip “0”: exactly zero. ' : '').\
+    (any_below ? 'Strip “< ref”: not told from zero by the reference. ' : '').\
+    (any_over ? 'Strip “> 10”: larger than that. ' : '').\
+    (any_infinite ? 'Strip “inf”: no result is finite.' : '')
+eval measure
+TOP = head_height + 18
+H = TOP + bands * (TALL + ABOVE + BELOW) + 40 + foot_height
 eval begin
 eval foot
-headline = 'Error of the '.(quantity eq 'y' ? 'layer output y' : quantity eq 'o' ? 'output o' : 'state S').\
-    ': storage beside arithmetic, at the largest length'
-remark = 'Median over heads and seeds with its 95 % bootstrap interval; total is the two together. '.\
-    'Dotted: u = 2^{−8}, the unit roundoff of bf16.'.\
-    (any_zero ? ' Strip “0”: the error is exactly zero.' : '').\
-    (any_below ? ' Strip “< ref”: not told from zero by the reference.' : '').\
-    (any_over ? ' Strip “> 10”: larger than that.' : '').\
-    (any_infinite ? ' Strip “inf”: no result is finite.' : '')
 eval head
 
 array MARK[3] = [5, 6, 12]
 array TINT[3] = ['#d55e00', '#0072b2', '#000000']
-array SHIFT[3] = [0.25, 0.0, -0.25]
-array WORD[3] = ['storage', 'arithmetic', 'total']
+array SHIFT[3] = [0.27, 0.0, -0.27]
 
 set logscale x 10
 set xrange [left_edge:right_edge]
 set yrange [0.4:profiles + 0.6]
 set mxtics 1
-set ytics scale 0 noenhanced font font12
-set xlabel 'relative L2 error' font font12
-set label 11 '■ storage' at screen (LEFT + 0) / W, screen 1 - (HEAD - 68) / H font font12 textcolor rgb \
-    TINT[1]
-set label 12 '○ arithmetic' at screen (LEFT + 96) / W, screen 1 - (HEAD - 68) / H font font12 textcolor \
-    rgb TINT[2]
-set label 13 '◇ total' at screen (LEFT + 208) / W, screen 1 - (HEAD - 68) / H font font12 textcolor rgb \
-    TINT[3]
+set ytics scale 0 noenhanced font font10
+key_y = 1 - (head_height + 8) / H
+set label 11 '■ storage' at screen LEFT / W, screen key_y font font11 textcolor rgb '#b04600'
+set label 12 '○ arithmetic' at screen (LEFT + 80) / W, screen key_y font font11 textcolor rgb TINT[2]
+set label 13 '◇ total' at screen (LEFT + 175) / W, screen key_y font font11 textcolor rgb TINT[3]
 
-every = max(1, int(ceil(log10(high / low) / (columns > 2 ? 5.0 : 8.0))))
+every = every_for(low, high, PANEL / 40)
 set multiplot
 do for [p = 1:populations] {
     i = (p - 1) % columns
     row = (p - 1) / columns
+    top = TOP + ABOVE + row * (TALL + ABOVE + BELOW)
     set lmargin at screen (LEFT + i * (PANEL + GAP)) / W
     set rmargin at screen (LEFT + i * (PANEL + GAP) + PANEL) / W
-    set tmargin at screen 1 - (HEAD + row * (TALL + BELOW + 50)) / H
-    set bmargin at screen 1 - (HEAD + row * (TALL + BELOW + 50) + TALL) / H
+    set tmargin at screen 1 - top / H
+    set bmargin at screen 1 - (top + TALL) / H
     set ytics ('' 0)
     do for [q = 1:profiles] { set ytics add ((i == 0 ? PROFILE[q] : '') profiles + 1 - q) }
+    last = p + columns > populations
+    if (last) { set xlabel 'relative L2 error' font font11 offset 0, 0.4 } else { unset xlabel }
     set xtics ('' low)
-    do for [d = (any_zero || any_below ? every : 0):int(log10(high / low) + 0.5) - (right_edge > high ? 1 \
-        : 0):every] { set xtics add (sprintf('10^{%d}', int(floor(log10(low) + d + 0.5))) low * 10**d) }
-    if (any_zero) { set xtics add ('0' left_zero) }
-    if (any_below) { set xtics add ('< ref' left_below) }
-    if (any_over) { set xtics add ('> 10' right_over) }
-    if (any_infinite) { set xtics add ('inf' right_infinite) }
-    set label 1 POPULATION[p] at graph 0, screen 1 - (HEAD + row * (TALL + BELOW + 50) - 42) / H \
-        noenhanced font font13
-    set label 2 sprintf('T = %d, n = %d', LENGTH[p], COUNT[p]) at graph 0, screen 1 - (HEAD + row * (TALL \
-        + BELOW + 50) - 25) / H \
-        font font11 textcolor rgb GREY
+    from_decade = any_zero || any_below ? 1 : 0
+    do for [d = from_decade:exponent(high / low) - (right_edge > high ? 1 : 0)] { \
+        set xtics add ((last && (d - from_decade) % every == 0 && low * 10**d < high ? power(exponent(low) + d) : '') low * 10**d) }
+    if (any_zero) { set xtics add ((last ? '0' : '') left_zero) }
+    if (any_below) { set xtics add ((last ? '< ref' : '') left_below) }
+    if (any_over) { set xtics add ((last ? '> 10' : '') right_over) }
+    if (any_infinite) { set xtics add ((last ? 'inf' : '') right_infinite) }
+    set label 1 POPULATION[p] at graph 0, screen 1 - (top - 26) / H noenhanced font font12
+    set label 2 (one_length ? '' : sprintf('T = %d, ', LENGTH[p])).sprintf('n = %d', COUNT[p]) at graph 1, screen 1 - (top - 26) / H right \
+        font font10 textcolor rgb GREY
     if (left_edge < low) { set object 1 rectangle from left_edge, graph 0 to low, graph 1 behind fillcolor \
-        rgb '#f0f0f0' \
-        fillstyle solid 1 noborder }
+        rgb '#ededed' fillstyle solid 1 noborder }
     if (right_edge > high) { set object 2 rectangle from high, graph 0 to right_edge, graph 1 behind \
-        fillcolor rgb '#f0f0f0' \
-        fillstyle solid 1 noborder }
-    set arrow 1 from u(8), graph 0 to u(8), graph 1 nohead linecolor rgb GREY linewidth 0.8 dashtype 3
-    set label 3 'u' at u(8), graph 1 offset -0.5, 0.6 font font10 textcolor rgb GREY
+        fillcolor rgb '#ededed' fillstyle solid 1 noborder }
+    do for [j = 1:3] { if (UNIT[j] > low && UNIT[j] < high) {
+        set arrow j from UNIT[j], graph 0 to UNIT[j], graph 1 nohead linecolor rgb RULE linewidth 0.9 dashtype 3
+        eval 'set label 2 + j FORMAT_NAME[j] at UNIT[j], screen 1 - (top - 7) / H '.(j == 1 ? 'left' : 'right').\
+            ' font font10 textcolor rgb GREY' } }
     do for [q = 1:profiles - 1] { set arrow 10 + q from left_edge, first q + 0.5 to right_edge, first q + \
-        0.5 nohead \
-        linecolor rgb PALE linewidth 0.5 back }
+        0.5 nohead linecolor rgb PALE linewidth 0.5 back }
     plot for [k = 1:3] $D using ($1 == p && $3 == k && $8 == 0 ? where($4, 0) : NaN):(profiles + 1 - $2 + \
         SHIFT[k]):(where($5, 0)):(where($6, 0)) \
-            with xerrorbars linecolor rgb TINT[k] linewidth 1.4 pointtype MARK[k] pointsize 0.6 notitle, \
+            with xerrorbars linecolor rgb TINT[k] linewidth 1.4 pointtype MARK[k] pointsize 0.55 notitle, \
          for [k = 1:3] $D using ($1 == p && $3 == k && $8 > 0 ? where($4, $8) : NaN):(profiles + 1 - $2 + \
              SHIFT[k]) \
-            with points linecolor rgb TINT[k] linewidth 1.4 pointtype MARK[k] pointsize 0.6 notitle, \
+            with points linecolor rgb TINT[k] linewidth 1.4 pointtype MARK[k] pointsize 0.55 notitle, \
          NaN notitle
     @unhead
     unset label 11; unset label 12; unset label 13
