@@ -68,7 +68,7 @@ HEADERS := $(foreach r,$(ROOMS) tests,$(wildcard $(r)/*.h))
 # The manual page and the completions, made from the program's own words; and what is installed besides.
 PAGE_NAMES = man/man1/gdnprec.1 bash-completion/completions/gdnprec zsh/site-functions/_gdnprec
 PAGES = $(PAGE_NAMES:%=$(BUILD)/share/%)
-SHARED = $(sort $(wildcard plots/*.gp experiments/*.yaml docs/*.md) claims.yaml results.yaml README.md LICENSE CITATION.cff \
+SHARED = $(sort $(wildcard plots/*.gp experiments/*.yaml docs/*.md) claims.yaml results.yaml decisions.yaml README.md LICENSE CITATION.cff \
          $(shell find tests/golden -type f))
 ROOT = $(DESTDIR)$(PREFIX)
 
@@ -96,8 +96,8 @@ check-gpu: $(BUILD)/gdnprec $(GPU_TESTS) ## the tests that need a GPU: its bits 
 experiments: $(BUILD)/gdnprec ## run every experiment of experiments/ into RESULTS
 	$(BUILD)/gdnprec run --results $(RESULTS) --jobs $(JOBS) $(wildcard experiments/*.yaml)
 
-plots: $(BUILD)/gdnprec ## redraw the figures of RESULTS from the CSV files
-	$(BUILD)/gdnprec plot --results $(RESULTS)
+plots: $(BUILD)/gdnprec ## redraw the figures of results/ (RESULTS=DIR: of another folder) from the CSV files
+	$(BUILD)/gdnprec plot --results $(if $(filter file,$(origin RESULTS)),results,$(RESULTS))
 
 check-sanitize: ## the tests under -fsanitize=address,undefined
 	CK_TIMEOUT_MULTIPLIER=10 $(MAKE) BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" check

@@ -41,7 +41,7 @@ gdn_status gdn_option_number(const char *what, const char *text, double lo, doub
 gdn_status gdn_option_whole(const char *what, const char *text, long lo, long hi, long *x, gdn_error *err);
 
 /*
- * Where plots/, experiments/ and claims.yaml are: $GDNPREC_SHARE; beside the build directory; share/gdnprec
+ * Where plots/, experiments/ and the ledgers are: $GDNPREC_SHARE; beside the build directory; share/gdnprec
  * beside the program's bin; the PREFIX that it was built for. `gdnprec --help` prints it.
  */
 const char *gdn_share(char *out, size_t size);

@@ -71,7 +71,7 @@ void gdn_put_claims(const gdn_judgement *j, size_t n, bool predictions, bool lin
 {
     size_t said = 0;
     for (size_t i = 0; i < n; i++) {
-        if (gdn_is_prediction(j[i].claim) != predictions)
+        if (gdn_is_prediction(j[i].claim) != predictions || (linked && !gdn_has_entry(&j[i])))
             continue;
         if (said++ == 0)
             fprintf(f, "%s",

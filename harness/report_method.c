@@ -61,9 +61,8 @@ void gdn_say_method(const gdn_results *r, FILE *f)
     fprintf(f, "), d\\_k = %.0f, d\\_v = %.0f, to %s tokens, %s: up to %s heads x seeds a number. ",
             r->whole[0]->dk, r->whole[0]->dv, gdn_text_count(longest(r)).s,
             gdn_text_counted((double)seeds, "seed", "seeds").s, gdn_text_count(most).s);
-    fprintf(f,
-            "Each profile computes in its own formats, and exact arithmetic beside it on the true and on the "
-            "stored parameters, which splits the error in storage and arithmetic");
+    fprintf(f, "Each profile computes in its own formats, and exact arithmetic beside it on the true and on "
+               "the stored parameters, which splits the error in storage and arithmetic");
     if (meaning) {
         fprintf(f, " (reference: ");
         gdn_put_sentence(f, meaning);
@@ -90,24 +89,21 @@ static void threat_inputs(const gdn_results *r, FILE *f)
 {
     size_t files = from_files(r), n = r->populations.n;
     if (files == n)
-        fprintf(
-            f,
-            "- Inputs come from files, one layer at a time: what these layers and texts do not hold is not "
-            "measured.\n");
+        fprintf(f,
+                "- Inputs come from files, one layer at a time: what these layers and texts do not hold is "
+                "not measured.\n");
     else
-        fprintf(
-            f,
-            "- The inputs of %zu of %s are drawn, not recorded: keys, gates and weights of a trained model "
-            "may lie elsewhere, most of all in how often later keys erase earlier ones.\n",
-            n - files, gdn_text_counted((double)n, "population", "populations").s);
+        fprintf(f,
+                "- The inputs of %zu of %s are drawn, not recorded: keys, gates and weights of a trained "
+                "model may lie elsewhere, most of all in how often later keys erase earlier ones.\n",
+                n - files, gdn_text_counted((double)n, "population", "populations").s);
 }
 
 static void threat_native(const gdn_results *r, FILE *f)
 {
     if (has_mode(r, "native"))
         fprintf(f, "- Rows of mode `native-cuda` are sums in the order of one GPU: another device repeats "
-                   "them within "
-                   "their intervals, not bit for bit.\n");
+                   "them within their intervals, not bit for bit.\n");
 }
 
 static void threat_theory(const gdn_results *r, FILE *f)
@@ -116,10 +112,9 @@ static void threat_theory(const gdn_results *r, FILE *f)
     if (t.n > t.good)
         fprintf(
             f,
-            "- Of %s predicted, %zu are farther than 10 %% off by the median; the farthest has a ratio of %s "
-            "(%s on %s).\n",
-            gdn_text_counted((double)t.n, "error", "errors").s, t.n - t.good,
-            gdn_text_ratio(t.worst->ratio, t.worst->ratio_lo, t.worst->ratio_hi).s,
+            "- Of %s predicted, %zu are farther than 10 %% off by the median; the farthest has a ratio of "
+            "%s (%s on %s).\n",
+            gdn_text_counted((double)t.n, "error", "errors").s, t.n - t.good, gdn_text_theory(t.worst).s,
             gdn_text_name(t.worst->profile).s, gdn_text_name(t.worst->population).s);
 }
 
@@ -149,19 +144,16 @@ static void threat_run(const gdn_results *r, FILE *f)
 void gdn_say_threats(const gdn_results *r, FILE *f)
 {
     if (r->n_whole == 0) {
-        fprintf(
-            f,
-            "- Functions and bits are looked at one by one: what an error of theirs does to a layer is for "
-            "the experiments that run one.\n");
+        fprintf(f,
+                "- Functions and bits are looked at one by one: what an error of theirs does to a layer is "
+                "for the experiments that run one.\n");
         return;
     }
     threat_inputs(r, f);
-    fprintf(f, "- Errors are those of one layer on given inputs; what the layers after it make of them, and "
-               "what they "
-               "do to a model's loss, is not measured.\n"
-               "- Intervals are over heads and seeds of the populations named, taken as independent; they do "
-               "not speak "
-               "of other populations.\n");
+    fprintf(f, "- Errors are those of one layer on given inputs; what the layers after it make of them, "
+               "and what they do to a model's loss, is not measured.\n"
+               "- Intervals are over heads and seeds of the populations named, taken as independent; they "
+               "do not speak of other populations.\n");
     threat_native(r, f);
     threat_theory(r, f);
     threat_control(r, f);

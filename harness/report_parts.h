@@ -62,6 +62,9 @@ typedef struct gdn_theory {
 } gdn_theory;
 gdn_theory gdn_theory_tally(const gdn_results *r);
 
+/* Its ratio of measured to predicted; one that is far from 1 keeps its digits. */
+gdn_text gdn_text_theory(const gdn_result *x);
+
 /* The profile fp32 rounds nothing it stores: its storage error must be zero. */
 typedef struct gdn_control {
     size_t rows, broken; /* of summary.csv; those above zero */

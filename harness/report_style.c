@@ -34,7 +34,6 @@ const char gdn_page_style[] =
     ".r{text-align:right;white-space:nowrap}\n"
     "th.r{white-space:normal}\n"
     ".c{text-align:center}\n"
-    "td.t{min-width:22rem}\n"
     "td code{white-space:nowrap}\n"
     "code,pre{font-family:ui-monospace,monospace;font-size:.92em}\n"
     "pre{background:var(--soft);padding:.8rem;overflow-x:auto;font-size:.78rem;line-height:1.4}\n"
@@ -43,7 +42,7 @@ const char gdn_page_style[] =
     "summary{cursor:pointer;color:var(--link);margin:.4rem 0}\n"
     "hr{border:0;border-top:1px solid var(--rule)}\n"
     "@media(max-width:40rem){body{padding:1rem .9rem}h1{font-size:1.5rem}h2{font-size:1.3rem}"
-    "figure svg{max-width:none;min-width:40rem;width:40rem}}\n"
+    "td a.n{white-space:normal}figure svg{max-width:none;min-width:40rem;width:40rem}}\n"
     "@media(min-width:72rem){body{display:grid;grid-template-columns:12rem minmax(0,1fr);gap:2rem}"
     "nav{position:sticky;top:1.5rem;align-self:start;max-height:calc(100vh - 3rem);overflow-y:auto;border:0;"
     "border-right:1px solid var(--rule);padding:.2rem 1rem .2rem 0;margin:0}nav ul{columns:auto}nav ul ul{display:block}}\n"
@@ -51,8 +50,8 @@ const char gdn_page_style[] =
     "@page{margin:16mm 14mm}html{font-size:10pt}body{display:block;max-width:none;padding:0}nav,details{display:none}"
     "p,li{max-width:none}a,a.n{text-decoration:none;color:inherit}.whole h2{break-before:page;margin-top:0}"
     "#answer{break-before:auto}h1,h2,h3{break-after:avoid}.wide{overflow:visible}table{font-size:6.6pt;width:100%}"
-    "th,td{padding:.12rem .25rem;overflow-wrap:anywhere}.r,td code{white-space:normal}td.t{min-width:14rem}tr{break-inside:avoid}"
+    "th,td{padding:.12rem .25rem;overflow-wrap:break-word}td code,td a.n{white-space:normal;overflow-wrap:anywhere}tr{break-inside:avoid}"
     "thead{display:table-header-group}pre{white-space:pre-wrap;overflow-wrap:anywhere}"
     "figure{border:0;padding:0;break-inside:avoid;break-after:avoid;overflow:visible}"
-    "figure svg{max-width:100%;max-height:22cm;min-width:0;width:auto}}\n";
+    "figure svg{max-width:100%;max-height:22cm;min-width:0;width:auto}.whole main>figure:first-of-type svg{max-height:14cm}}\n";
 /* clang-format on */

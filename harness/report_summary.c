@@ -114,8 +114,7 @@ static void say_checks(const gdn_results *r, FILE *f)
     if (t.n > 0)
         snprintf(theory.s, sizeof theory.s,
                  "%zu of %zu predicted errors within 10 %% (worst ratio %.60s, n = %.20s)", t.good, t.n,
-                 gdn_text_ratio(t.worst->ratio, t.worst->ratio_lo, t.worst->ratio_hi).s,
-                 gdn_text_count(t.worst->n).s);
+                 gdn_text_theory(t.worst).s, gdn_text_count(t.worst->n).s);
     if (c.rows > 0 && c.broken == 0)
         snprintf(control.s, sizeof control.s, "fp32 storage error exactly 0 in all %zu rows", c.rows);
     else if (c.rows > 0)

@@ -32,6 +32,16 @@ static const gdn_result *next_predicted(const gdn_results *r, size_t *at)
     return NULL;
 }
 
+gdn_text gdn_text_theory(const gdn_result *x)
+{
+    gdn_text t;
+    if (x->ratio >= 0.05 && x->ratio < 100)
+        return gdn_text_ratio(x->ratio, x->ratio_lo, x->ratio_hi);
+    snprintf(t.s, sizeof t.s, "%.60s [%.60s, %.60s]", gdn_text_number(x->ratio).s,
+             gdn_text_number(x->ratio_lo).s, gdn_text_number(x->ratio_hi).s);
+    return t;
+}
+
 static gdn_text factor(double ratio)
 {
     gdn_text t;
@@ -69,7 +79,7 @@ void gdn_finding_theory(const gdn_results *r, FILE *f)
         fprintf(f, "; the farthest off is the %s error of %s under %s on %s, with a ratio of %s",
                 gdn_kind_words(worst->kind), gdn_quantity_words(worst->quantity),
                 gdn_text_name(worst->profile).s, gdn_text_name(worst->population).s,
-                gdn_text_ratio(worst->ratio, worst->ratio_lo, worst->ratio_hi).s);
+                gdn_text_theory(worst).s);
     fprintf(f, ".");
 }
 
@@ -86,8 +96,7 @@ void gdn_section_theory(const gdn_results *r, FILE *f)
                        "|:--|:--|:--|--:|--:|--:|--:|:--|\n");
         fprintf(f, "| %s | %s | %s, %s | %s | %s | %s | %s | ", gdn_text_name(x->population).s,
                 gdn_text_name(x->profile).s, gdn_kind_words(x->kind), x->quantity, gdn_text_entry(x).s,
-                gdn_text_amount(x->predicted).s, gdn_text_ratio(x->ratio, x->ratio_lo, x->ratio_hi).s,
-                gdn_text_count(x->n).s);
+                gdn_text_amount(x->predicted).s, gdn_text_theory(x).s, gdn_text_count(x->n).s);
         if (near_one(x->ratio_lo) && near_one(x->ratio_hi))
             fprintf(f, "within 10 %% |\n");
         else if (near_one(x->ratio))

@@ -41,9 +41,13 @@ gdn_mark gdn_mark_of(const gdn_claim *c);
 /* "[R-7](#r-7)" */
 void gdn_put_mark(const gdn_claim *c, FILE *f);
 
-/* The finding, its numbers linked to their rows; a verdict other than confirmed is said behind it. */
+/* The finding, its numbers linked to their rows; a verdict other than that it holds. */
 void gdn_put_finding(const gdn_judgement *j, FILE *f);
+void gdn_put_doubt(const gdn_judgement *j, FILE *f);
 bool gdn_has_data(const gdn_judgement *j);
+
+/* Whether it stands among the rows: what has neither data nor a reason to have none is left out. */
+bool gdn_has_entry(const gdn_judgement *j);
 
 /* The figure below the root, once: where it stands already, or is not drawn, nothing. */
 gdn_status gdn_put_drawn(gdn_overview *w, const char *url, const char *caption, FILE *f, gdn_error *err);
@@ -51,6 +55,9 @@ gdn_status gdn_put_drawn(gdn_overview *w, const char *url, const char *caption, 
 /* The predictions, or the other claims, as a table; linked: to their entries and rows (report_claims.c). */
 void gdn_put_claims(const gdn_judgement *j, size_t n, bool predictions, bool linked, FILE *f);
 bool gdn_is_prediction(const gdn_claim *c);
+
+/* Whether the folder of results holds it (report_whole_experiments.c). */
+bool gdn_has_file(const gdn_results *r, const char *file);
 
 /* ---- sections ---- */
 

@@ -3,24 +3,17 @@
  */
 #include "harness/report_whole.h"
 
-static void put_doubt(const gdn_judgement *j, FILE *f)
-{
-    if (j->verdict != GDN_CONFIRMED)
-        fprintf(f, " **(%s)**", gdn_result_verdict(j));
-}
-
 gdn_status gdn_whole_answer(gdn_overview *w, FILE *f, gdn_error *err)
 {
     const gdn_judgement *first = NULL;
     size_t n = 0;
-    fprintf(
-        f,
-        "# What may rest in bf16 in Gated DeltaNet?\n\n"
-        "What number formats cost in the decay gate, the recurrence and out_norm, measured against exact "
-        "arithmetic. Every number is computed from CSV files, stands with its 95 %% interval, and leads to "
-        "the "
-        "query that gave it. Errors are relative L2 errors of one layer, medians over heads and seeds: of y, "
-        "the layer’s output, or o, the recurrence’s; [terms](#how-to-read-it).\n\n## Answer\n\n");
+    fprintf(f, "# What may rest in bf16 in Gated DeltaNet?\n\n"
+               "What number formats cost in the decay gate, the recurrence and out_norm, measured against "
+               "exact arithmetic. Every number is computed from CSV files, stands with its 95 %% interval, "
+               "and leads to the query that gave it. Errors are relative L2 errors of one layer, medians "
+               "over heads and seeds: of y, the layer’s output, or o, the recurrence’s; "
+               "[terms](#how-to-read-it).\n\n"
+               "## Answer\n\n");
     for (size_t i = 0; i < w->index.n_results; i++) {
         const gdn_judgement *j = &w->index.result[i];
         if (!j->claim->headline || !gdn_has_data(j))
@@ -28,7 +21,7 @@ gdn_status gdn_whole_answer(gdn_overview *w, FILE *f, gdn_error *err)
         first = first ? first : j;
         fprintf(f, "%zu. ", ++n);
         gdn_put_finding(j, f);
-        put_doubt(j, f);
+        gdn_put_doubt(j, f);
         fprintf(f, " ");
         gdn_put_mark(j->claim, f);
         fprintf(f, "\n");
@@ -48,10 +41,9 @@ void gdn_whole_decisions(const gdn_overview *w, FILE *f)
     static const char *const words[GDN_ADVICES] = {"**Keep in fp32** when", "**bf16 is fine** when"};
     const char *tensor = "";
     size_t n = 0;
-    fprintf(
-        f,
-        "## Decisions\n\nFor each tensor: when it has to stay in fp32, and when bf16 will do. An advice is "
-        "computed as a result is; where its condition fails, that is said behind it.\n\n");
+    fprintf(f, "## Decisions\n\n"
+               "For each tensor: when it has to stay in fp32, and when bf16 will do. An advice is computed "
+               "as a result is; where its condition fails, that is said behind it.\n\n");
     for (size_t i = 0; i < w->decision.n; i++) {
         const gdn_judgement *j = &w->decision.j[i];
         if (!gdn_has_data(j))
@@ -65,7 +57,7 @@ void gdn_whole_decisions(const gdn_overview *w, FILE *f)
         n++;
         fprintf(f, "- %s ", words[j->claim->advice]);
         gdn_put_finding(j, f);
-        put_doubt(j, f);
+        gdn_put_doubt(j, f);
         fprintf(f, " ");
         gdn_put_mark(j->claim, f);
         fprintf(f, "\n");

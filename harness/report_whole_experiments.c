@@ -23,11 +23,42 @@ static bool rests_on(const gdn_claim *c, const char *experiment)
 static size_t put_resting(const gdn_judgement *j, size_t n, const char *experiment, size_t said, FILE *f)
 {
     for (size_t i = 0; i < n; i++)
-        if (rests_on(j[i].claim, experiment)) {
+        if (rests_on(j[i].claim, experiment) && gdn_has_entry(&j[i])) {
             fprintf(f, "%s", said++ ? ", " : "");
             gdn_put_mark(j[i].claim, f);
         }
     return said;
+}
+
+/* The results of the ledger that rest on it first of all; returns how many. */
+static size_t put_answers(const gdn_overview *w, const char *experiment, FILE *f)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->index.n_results; i++) {
+        const gdn_judgement *j = &w->index.result[i];
+        if (!gdn_has_data(j) || !gdn_same(j->claim->experiments[0], experiment))
+            continue;
+        n++;
+        fprintf(f, "- ");
+        gdn_put_finding(j, f);
+        gdn_put_doubt(j, f);
+        fprintf(f, " ");
+        gdn_put_mark(j->claim, f);
+        fprintf(f, "\n");
+    }
+    fprintf(f, n ? "\n" : "");
+    return n;
+}
+
+/* What its rows say without being asked, folded where the ledger has an answer. */
+static void put_findings(const gdn_results *r, bool folded, FILE *f)
+{
+    if (r->n_whole == 0)
+        return;
+    if (folded)
+        fprintf(f, "<details><summary>what else its rows say</summary>\n\n");
+    gdn_say_findings(r, f);
+    fprintf(f, folded ? "\n</details>\n\n" : "\n");
 }
 
 /* Figures that the ledger names, or the first that is drawn. */
@@ -68,19 +99,24 @@ static void put_tables(const gdn_results *r, FILE *f)
         fprintf(f, "</details>\n\n");
 }
 
+bool gdn_has_file(const gdn_results *r, const char *file)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s/%s", r->dir, file);
+    return n > 0 && (size_t)n < sizeof path && access(path, R_OK) == 0;
+}
+
 static void put_sources(const gdn_overview *w, size_t at, FILE *f)
 {
     const gdn_results *r = &w->experiment[at];
-    const gdn_made *m = gdn_index_made(&w->index, w->folder[at]);
-    char path[PATH_MAX];
+    const char *folder = w->folder[at], *rows = gdn_has_file(r, "probes.csv") ? "probes.csv" : "summary.csv";
+    char command[1200];
+    gdn_made_command(gdn_index_made(&w->index, folder), true, command, sizeof command);
     fprintf(f, "**Provenance.** ");
     gdn_put_sentence(f, r->provenance);
-    fprintf(f, ". Again: `%s`. Rows: [%s/summary.csv](%s/summary.csv)", m->command, w->folder[at],
-            w->folder[at]);
-    snprintf(path, sizeof path, "%s/report.html", r->dir);
-    if (access(path, R_OK) == 0)
-        fprintf(f, "; every table and figure: [%s/report.html](%s/report.html)", w->folder[at],
-                w->folder[at]);
+    fprintf(f, ". Again: `%s`. Rows: [%s/%s](%s/%s)", command, folder, rows, folder, rows);
+    if (gdn_has_file(r, "report.html"))
+        fprintf(f, "; every table and figure: [%s/report.html](%s/report.html)", folder, folder);
     fprintf(f, ".\n\n");
 }
 
@@ -92,11 +128,8 @@ static gdn_status put_experiment(gdn_overview *w, size_t at, FILE *f, gdn_error 
     fprintf(f, "\n\n**Method.** ");
     gdn_say_method(r, f);
     fprintf(f, "\n\n");
-    if (r->n_whole > 0) {
-        fprintf(f, "**Answer.**\n\n");
-        gdn_say_findings(r, f);
-        fprintf(f, "\n");
-    }
+    fprintf(f, "**Answer.**\n\n");
+    put_findings(r, put_answers(w, w->folder[at], f) > 0, f);
     fprintf(f, "**Rests on it.** ");
     size_t n = put_resting(w->index.result, w->index.n_results, w->folder[at], 0, f);
     n = put_resting(w->decision.j, w->decision.n, w->folder[at], n, f);
@@ -166,34 +199,27 @@ void gdn_whole_threats(const gdn_overview *w, FILE *f)
     tally t = count(w);
     fprintf(f,
             "## Threats to validity\n\n"
-            "- **One layer, not a model.** Errors are of one layer on given inputs. What later layers make "
-            "of them, "
-            "and what they do to a loss or an answer, is not measured; nor is training, where gradients "
-            "round too.\n"
-            "- **Drawn inputs.** %zu of %s hold outputs that others recorded; in the rest keys, gates and "
-            "weights are "
-            "drawn, from the published initialisations and time constants where there are any. Whether later "
-            "keys "
-            "erase earlier ones decides most answers, and a trained model’s keys may do it more or less than "
-            "these.\n"
-            "- **Not measured.** The convolution’s weights and the projections are taken as exact; `gdnprec "
-            "layer` "
-            "looks at them for a recorded layer.\n"
-            "- **Medians.** Numbers are of the median head. The worst heads lose more: the figures by head "
-            "and the "
-            "rows of cells.csv show them.\n"
+            "- **One layer, not a model.** Errors are of one layer on given inputs. What later layers "
+            "make of them, and what they do to a loss or an answer, is not measured; nor is training, "
+            "where gradients round too.\n"
+            "- **Drawn inputs.** Outputs that others recorded are in %zu of %s; in the rest keys, gates "
+            "and weights are drawn, from the published initialisations and time constants where there are "
+            "any. Whether later keys erase earlier ones decides most answers, and a trained model’s keys "
+            "may do it more or less than these.\n"
+            "- **Not measured.** The convolution’s weights and the projections are taken as exact; "
+            "`gdnprec layer` looks at them for a recorded layer.\n"
+            "- **Medians.** Numbers are of the median head. The worst heads lose more; figures of bias "
+            "against magnitude show single heads.\n"
             "- **Predictions** hold in their regimes only; where a head is beyond one, none is stated.\n",
             t.recorded, gdn_text_counted((double)w->n, "experiment", "experiments").s);
     if (t.native)
         fprintf(f,
                 "- **Native arithmetic.** %s rows of a GPU’s own sums and functions, which another device "
-                "repeats "
-                "within intervals only; portable rows come out the same bit for bit everywhere.\n",
+                "repeats within intervals only; portable rows come out the same bit for bit everywhere.\n",
                 gdn_text_counted((double)t.native, "experiment has", "experiments have").s);
     fprintf(f,
-            "- **Reference.** Of %s measurements %s lie below what the reference can tell from zero, and %s "
-            "were not "
-            "finite; these carry no number. ",
+            "- **Reference.** Of %s measurements %s lie below what the reference can tell from zero, and "
+            "%s were not finite; these carry no number. ",
             gdn_text_count(t.n).s, gdn_text_count(t.below).s, gdn_text_count(t.nonfinite).s);
     fprintf(f, "The control, a storage error of exactly zero under `fp32`, %s in %s.\n",
             t.broken ? "FAILS" : "holds",
@@ -210,8 +236,8 @@ void gdn_whole_threats(const gdn_overview *w, FILE *f)
 gdn_status gdn_whole_provenance(const gdn_overview *w, FILE *f, gdn_error *err)
 {
     const gdn_index_part *runs = gdn_index_part_find("runs");
-    fprintf(f, "## Provenance\n\n`gdnprec verify` runs tasks of these folders again and compares them; "
-               "`gdnprec report` "
+    fprintf(f, "## Provenance\n\n"
+               "`gdnprec verify` runs tasks of these folders again and compares them; `gdnprec report` "
                "makes this page again from their CSV files.\n\n");
     gdn_status status = runs->put(&w->index, "", f, err);
     fprintf(f, "\n");

@@ -10,7 +10,7 @@
 
 gdn_mark gdn_mark_of(const gdn_claim *c)
 {
-    gdn_mark m;
+    gdn_mark m = {"", ""};
     if (c->id[0] == 'R' || c->id[0] == 'T')
         gdn_result_id(c, m.id);
     else
@@ -29,6 +29,11 @@ void gdn_put_mark(const gdn_claim *c, FILE *f)
 bool gdn_has_data(const gdn_judgement *j)
 {
     return j->number && j->verdict != GDN_NO_DATA;
+}
+
+bool gdn_has_entry(const gdn_judgement *j)
+{
+    return gdn_has_data(j) || j->claim->untestable;
 }
 
 /* A sentence on its way to Markdown. */
@@ -60,6 +65,12 @@ void gdn_put_finding(const gdn_judgement *j, FILE *f)
         gdn_claim_pieces(j->claim, j->number, put_piece, &to, bad);
     else
         gdn_put_sentence(f, j->finding);
+}
+
+void gdn_put_doubt(const gdn_judgement *j, FILE *f)
+{
+    if (j->verdict != GDN_CONFIRMED)
+        fprintf(f, " **(%s)**", gdn_result_verdict(j));
 }
 
 gdn_status gdn_put_drawn(gdn_overview *w, const char *url, const char *caption, FILE *f, gdn_error *err)

@@ -10,13 +10,6 @@
 
 /* ---- error budget ---- */
 
-static bool has_file(const gdn_results *r, const char *file)
-{
-    char path[PATH_MAX];
-    int n = snprintf(path, sizeof path, "%s/%s", r->dir, file);
-    return n > 0 && (size_t)n < sizeof path && access(path, R_OK) == 0;
-}
-
 gdn_status gdn_whole_budget(gdn_overview *w, FILE *f, gdn_error *err)
 {
     gdn_status status = GDN_OK;
@@ -24,19 +17,17 @@ gdn_status gdn_whole_budget(gdn_overview *w, FILE *f, gdn_error *err)
     for (size_t i = 0; i < w->n && !status; i++) {
         const gdn_results *r = &w->experiment[i];
         char url[PATH_MAX];
-        if (!has_file(r, "budget.csv"))
+        if (!gdn_has_file(r, "budget.csv"))
             continue;
         if (n++ == 0)
-            fprintf(f,
-                    "## Error budget\n\nIf everything rests in bf16 but one tensor, which should it be? By "
-                    "how much "
-                    "the error shrinks when that one alone stays in fp32, from every subset of the tensors; "
-                    "in bold what is worth most.\n\n");
+            fprintf(f, "## Error budget\n\n"
+                       "If everything rests in bf16 but one tensor, which should it be? By how much the "
+                       "error shrinks when that one alone stays in fp32, from every subset of the "
+                       "tensors; in bold what is worth most.\n\n");
         status = gdn_say_budget(r, f, err);
         fprintf(f,
                 "Rows: [%s/budget.csv](%s/budget.csv), columns `all` and `relief` of `group` = all at the "
-                "largest "
-                "`length`.\n\n",
+                "largest `length`.\n\n",
                 w->folder[i], w->folder[i]);
         snprintf(url, sizeof url, "%s/figures/budget_y.svg", w->folder[i]);
         if (!status)
@@ -52,9 +43,9 @@ void gdn_whole_claims(const gdn_overview *w, FILE *f)
     size_t count[GDN_VERDICTS] = {0}, said = 0;
     for (size_t i = 0; i < w->claim.n; i++)
         count[w->claim.j[i].verdict] += !gdn_is_prediction(w->claim.j[i].claim);
-    fprintf(f, "## Claims\n\nWhat pull requests, code and reports say about GDN’s precision, and what the "
-               "results say to "
-               "it: ");
+    fprintf(f, "## Claims\n\n"
+               "What pull requests, code and reports say about GDN’s precision, and what the results say "
+               "to it: ");
     for (int v = 0; v < GDN_VERDICTS; v++)
         if (count[v])
             fprintf(f, "%s%zu %s", said++ ? ", " : "", count[v], gdn_verdict_names[v]);
@@ -67,23 +58,21 @@ void gdn_whole_claims(const gdn_overview *w, FILE *f)
 void gdn_whole_predictions(const gdn_overview *w, FILE *f)
 {
     size_t n = 0;
-    fprintf(f, "## Predictions\n\nFormulas from the parameters alone, stated before the runs, against what "
-               "was measured "
-               "at the largest lengths. Ratio: median of measured over predicted, head by head.\n\n");
+    fprintf(f, "## Predictions\n\n"
+               "Formulas from the parameters alone, stated before the runs, against what was measured at "
+               "the largest lengths. Ratio: median of measured over predicted, head by head.\n\n");
     for (size_t i = 0; i < w->n; i++) {
         const gdn_results *r = &w->experiment[i];
         gdn_theory t = gdn_theory_tally(r);
         if (t.n == 0)
             continue;
         if (n++ == 0)
-            fprintf(f, "| experiment | errors predicted | median within 10 %% | whole interval within 10 %% "
-                       "| farthest "
-                       "ratio | of |\n|:--|--:|--:|--:|--:|:--|\n");
+            fprintf(f, "| experiment | errors predicted | median within 10 %% | whole interval within 10 "
+                       "%% | farthest ratio | of |\n"
+                       "|:--|--:|--:|--:|--:|:--|\n");
         fprintf(f, "| [%s](#%s) | %zu | %zu | %zu | %s | %s error of %s, %s on %s |\n", w->folder[i],
-                w->folder[i], t.n, t.good, t.sure,
-                gdn_text_ratio(t.worst->ratio, t.worst->ratio_lo, t.worst->ratio_hi).s,
-                gdn_kind_words(t.worst->kind), t.worst->quantity, gdn_text_name(t.worst->profile).s,
-                gdn_text_name(t.worst->population).s);
+                w->folder[i], t.n, t.good, t.sure, gdn_text_theory(t.worst).s, gdn_kind_words(t.worst->kind),
+                t.worst->quantity, gdn_text_name(t.worst->profile).s, gdn_text_name(t.worst->population).s);
     }
     fprintf(f, n ? "\nRows: columns `predicted` and `ratio` of each experiment’s summary.csv.\n\n"
                  : "Theory predicts none of the errors measured here.\n\n");
@@ -165,8 +154,8 @@ static void put_profiles(const gdn_results *r, const char *population, const gdn
         const char *quantity, *kind;
     } cells[] = {{"y", "storage"}, {"y", "total"}, {"state", "storage"}, {"state", "total"}};
     fprintf(f, "| profile | A\\_log | dt\\_bias | out\\_norm weight | state | storage error of y | total "
-               "error of y | "
-               "storage error of state | total error of state |\n|:--|:--|:--|:--|:--|--:|--:|--:|--:|\n");
+               "error of y | storage error of state | total error of state |\n"
+               "|:--|:--|:--|:--|:--|--:|--:|--:|--:|\n");
     for (size_t i = 0; i < n; i++) {
         fprintf(f, "| %s |", gdn_text_name(row[i]->profile).s);
         put_rest(row[i]->profile, f);
@@ -193,18 +182,17 @@ void gdn_whole_profiles(const gdn_overview *w, FILE *f)
     if (n > 0) {
         qsort(row, n, sizeof(const gdn_result *), compare);
         fprintf(f,
-                "## Profiles side by side\n\nWhat rests in which format, and what it costs, the smallest "
-                "total error "
-                "of y first: experiment [%s](#%s), population %s, T = %s, n = %s. An arrow is a cast on the "
-                "way to "
-                "use.\n\n",
+                "## Profiles side by side\n\n"
+                "What rests in which format, and what it costs, the smallest total error of y first: "
+                "experiment [%s](#%s), population %s, T = %s, n = %s. “Cast”: an fp32 parameter that "
+                "passes through the format on its way to use.\n\n",
                 w->folder[e], w->folder[e], gdn_text_name(population).s, gdn_text_count(row[0]->to).s,
                 gdn_text_count(row[0]->n).s);
         put_profiles(r, population, row, n, f);
         fprintf(f,
-                "\nRows: [%s/summary.csv](%s/summary.csv), columns `median`, `lo`, `hi` of the lines from 1 "
-                "to the "
-                "largest T (state: at T).\n\n",
+                "\n"
+                "Rows: [%s/summary.csv](%s/summary.csv), columns `median`, `lo`, `hi` of the lines from 1 "
+                "to the largest T (state: at T).\n\n",
                 w->folder[e], w->folder[e]);
     }
     free(row);

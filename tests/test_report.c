@@ -178,6 +178,29 @@ START_TEST(numbers_come_from_the_csv)
 }
 END_TEST
 
+START_TEST(method_and_threats_follow_the_rows)
+{
+    results r = make_results();
+    char *md = report_of(&r, "report.md");
+    expect(
+        md,
+        "## Method\n\n2 profiles (`fp32`, `a_log-bf16`) on 1 population (`iso-1`), d\\_k = 128, d\\_v = 128, "
+        "to 64 tokens, 0 seeds: up to 24 heads x seeds a number.");
+    expect(md, "## Threats to validity\n\n- The inputs of 1 of 1 population are drawn, not recorded");
+    expect(md, "- The program had changes that its commit does not hold.\n");
+    expect_not(md, "THE CONTROL FAILS");
+    expect_not(md, "native");
+    free(md);
+    r.control = 1e-9;
+    write_results(&r);
+    md = report_of(&r, "report.md");
+    expect(md,
+           "- THE CONTROL FAILS: `fp32`, which rounds nothing it stores, has a storage error in 14 rows.\n");
+    free(md);
+    remove_results(&r);
+}
+END_TEST
+
 START_TEST(sentences_follow_the_numbers)
 {
     results r = make_results();
@@ -484,7 +507,8 @@ START_TEST(no_gnuplot_or_no_script)
 }
 END_TEST
 
-GDN_TEST_MAIN("report", numbers_come_from_the_csv, sentences_follow_the_numbers, without_growth_or_yardstick,
-              layers_and_heads_are_ranked, control_of_weight_less_one, html_stands_alone,
-              names_are_not_markup, summary_is_short, bad_input_gets_a_sentence, figures_are_the_same_twice,
-              layers_are_drawn, no_gnuplot_or_no_script)
+GDN_TEST_MAIN("report", numbers_come_from_the_csv, method_and_threats_follow_the_rows,
+              sentences_follow_the_numbers, without_growth_or_yardstick, layers_and_heads_are_ranked,
+              control_of_weight_less_one, html_stands_alone, names_are_not_markup, summary_is_short,
+              bad_input_gets_a_sentence, figures_are_the_same_twice, layers_are_drawn,
+              no_gnuplot_or_no_script)
