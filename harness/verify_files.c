@@ -16,10 +16,10 @@
 
 /* ---- sums ---- */
 
-/* Rows, which tasks.csv has the checksums of, are too many to be committed: cells*.csv and last.csv. */
+/* Rows, which tasks.csv has the checksums of, are too many to be committed: cells*.csv, last.csv and heat.csv. */
 static bool kept_elsewhere(const char *name)
 {
-    return strncmp(name, "cells", strlen("cells")) == 0 || strcmp(name, "last.csv") == 0;
+    return strncmp(name, "cells", strlen("cells")) == 0 || strcmp(name, "last.csv") == 0 || strcmp(name, "heat.csv") == 0;
 }
 
 static gdn_status check_sums(gdn_verifier *v, const gdn_folder *f, gdn_error *err)
@@ -102,6 +102,26 @@ static bool same_bytes(const char *a, const char *b)
     return same;
 }
 
+/* Is all here that the figure NAME.svg is drawn from? A figure that nobody knows is drawn from nothing. */
+static bool can_be_drawn(const gdn_folder *f, const char *name)
+{
+    static const char *const files[] = {"summary.csv", "growth.csv", "heat.csv",
+                                        "budget.csv",  "last.csv",   "cells.csv"};
+    const char *csv = "";
+    for (int i = 0; i < gdn_figure_count; i++)
+        if (strncmp(name, gdn_figures[i].name, strlen(gdn_figures[i].name)) == 0 &&
+            strcmp(name + strlen(gdn_figures[i].name), ".svg") == 0)
+            csv = gdn_figures[i].csv;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char path[PATH_MAX];
+        if (strstr(csv, files[i]) &&
+            snprintf(path, sizeof path, "%s/%s", f->path, files[i]) < (int)sizeof path &&
+            access(path, R_OK) != 0)
+            return false;
+    }
+    return true;
+}
+
 static void compare_figure(gdn_verifier *v, const gdn_folder *f, const char *drawn, const char *name)
 {
     char here[PATH_MAX], there[PATH_MAX];
@@ -109,7 +129,11 @@ static void compare_figure(gdn_verifier *v, const gdn_folder *f, const char *dra
         snprintf(here, sizeof here, "%s/%s", drawn, name) >= (int)sizeof here)
         return;
     if (access(here, F_OK) != 0) {
-        v->counts->figures_left++;
+        if (can_be_drawn(f, name))
+            gdn_verify_differs(v, f, "figures/%s: what it is drawn from is here, but plots/ draws none such",
+                               name);
+        else
+            v->counts->figures_left++;
         return;
     }
     v->counts->figures++;
@@ -117,8 +141,17 @@ static void compare_figure(gdn_verifier *v, const gdn_folder *f, const char *dra
         gdn_verify_differs(v, f, "figures/%s: drawn from the CSV files it is another", name);
 }
 
-/* Remove the files of a directory, and the directory. */
-static void remove_directory(const char *path)
+gdn_status gdn_verify_scratch(char *path, size_t size, gdn_error *err)
+{
+    const char *place = getenv("TMPDIR");
+    place = place && *place ? place : "/tmp";
+    if (snprintf(path, size, "%s/gdnprec_verify_XXXXXX", place) >= (int)size)
+        return gdn_fail(err, GDN_BAD_INPUT, "TMPDIR: %.80s...: the path is too long", place);
+    return mkdtemp(path) ? GDN_OK
+                         : gdn_fail(err, GDN_MACHINE, "%.400s: cannot be made: %s", path, strerror(errno));
+}
+
+void gdn_verify_remove(const char *path)
 {
     DIR *d = opendir(path);
     for (struct dirent *e; d && (e = readdir(d));) {
@@ -134,24 +167,25 @@ static void remove_directory(const char *path)
 /* Every committed SVG against the one that comes out now. */
 static gdn_status check_figures(gdn_verifier *v, const gdn_folder *f, gdn_error *err)
 {
-    char figures[4200], share[4096], plots[4200], drawn[] = "/tmp/gdnprec_figures_XXXXXX";
+    char figures[4200], share[4096], plots[4200], drawn[PATH_MAX];
     snprintf(figures, sizeof figures, "%s/figures", f->path);
     DIR *d = opendir(figures);
     if (!d)
         return GDN_OK;
-    if (!mkdtemp(drawn)) {
+    gdn_status status = gdn_verify_scratch(drawn, sizeof drawn, err);
+    if (status) {
         closedir(d);
-        return gdn_fail(err, GDN_MACHINE, "%s: cannot be made: %s", drawn, strerror(errno));
+        return status;
     }
     snprintf(plots, sizeof plots, "%s/plots", gdn_share(share, sizeof share));
-    gdn_status status = gdn_plot_into(f->path, plots, drawn, err);
+    status = gdn_plot_into(f->path, plots, drawn, err);
     for (struct dirent *e; !status && (e = readdir(d));) {
         const char *dot = strrchr(e->d_name, '.');
         if (dot && strcmp(dot, ".svg") == 0)
             compare_figure(v, f, drawn, e->d_name);
     }
     closedir(d);
-    remove_directory(drawn);
+    gdn_verify_remove(drawn);
     return status;
 }
 
