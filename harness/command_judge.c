@@ -36,7 +36,7 @@ static const struct argp_option options[] = {
     {"layout", 'l', "NAME", 0, "bthd ([B, T, H, d], the default) or bhtd", 0},
     {"state-layout", KEY_STATE_LAYOUT, "NAME", 0, "kv ([B, H, d_k, d_v], the default) or vk", 0},
     {"no-l2norm", KEY_NO_L2NORM, 0, 0, "q and k are used as they come", 0},
-    {"scale", KEY_SCALE, "X", 0, "of q (default: d_k^(-1/2))", 0},
+    {"scale", KEY_SCALE, "X", 0, "of q, of either sign (default: d_k^(-1/2))", 0},
     {"beta-factor", KEY_BETA_FACTOR, "N", 0, "beta is 2 sigmoid(b), or twice the beta given: 2 (default: 1)",
      0},
     {"gate", KEY_GATE, "NAME", 0,
@@ -50,7 +50,8 @@ static const struct argp_option options[] = {
     {"no-likeness", KEY_NO_LIKENESS, 0, 0, "do not look for the recipe whose errors these are; saves time",
      0},
     {"head", 'H', "N", 0, "windows of this value head, from 0 (default: of all together)", 0},
-    {"csv", KEY_CSV, "FILE", 0, "write every row there, in the format of cells.csv", 0},
+    {"csv", KEY_CSV, "FILE", 0,
+     "write the rows of every head there, not the pooled ones, in the format of cells.csv", 0},
     {"jobs", 'j', "N", 0, "threads (default: one a core)", 0},
     {"json", 'J', 0, 0, "as JSON", 0},
     {"quiet", 'q', 0, 0, "no progress on standard error", 0},
@@ -110,7 +111,13 @@ static gdn_status take(int key, char *text, arguments *x)
         o->no_l2norm = true;
         return GDN_OK;
     case KEY_SCALE:
-        return gdn_option_number("--scale", text, 1e-30, 1e30, &o->scale, x->err);
+        status = gdn_option_number("--scale", text, -GDN_MOST_SCALE, GDN_MOST_SCALE, &o->scale, x->err);
+        return status || gdn_scale_ok(o->scale)
+                   ? status
+                   : gdn_fail(
+                         x->err, GDN_BAD_INPUT,
+                         "--scale: '%s' is not allowed; a finite number other than 0, of size %g to %g, is",
+                         text, GDN_LEAST_SCALE, GDN_MOST_SCALE);
     case KEY_BETA_FACTOR:
         return gdn_option_whole("--beta-factor", text, 1, 2, &o->beta_factor, x->err);
     case KEY_GATE:
@@ -187,7 +194,8 @@ gdn_status gdn_command_judge(int argc, char **argv, gdn_error *err)
         "Outputs: o "
         "(out), state, y, g, alone or as KERNEL.out and so on; o:KERNEL=TENSOR maps another. Tensors are "
         "found "
-        "by these and other usual names. Exit status 1: an output fails the limit or criterion asked for.",
+        "by these and other usual names. fp16 and fp8 outputs have no max_ulp: their subnormals start above "
+        "2^-126. Exit status 1: an output fails the limit or criterion asked for; 2: bad input.",
         NULL,
         NULL,
         NULL};

@@ -185,6 +185,11 @@ typedef struct gdn_experiment {
     int check_columns; /* value columns the check runs, if d_v has as many */
 } gdn_experiment;
 
+/* Factors of q that neither fp32 nor its products with q^ and the state lose altogether; of either sign. */
+#define GDN_LEAST_SCALE 1e-30
+#define GDN_MOST_SCALE 1e30
+bool gdn_scale_ok(double scale);
+
 /* Read and validate. On failure *out is NULL. */
 gdn_status gdn_experiment_load(const char *path, gdn_experiment **out, gdn_error *err);
 

@@ -25,7 +25,7 @@ typedef struct gdn_judge_options {
     gdn_layout layout;
     gdn_state_layout state_layout;
     bool no_l2norm;
-    double scale;        /* 0: d_k^(-1/2) */
+    double scale;        /* 0: d_k^(-1/2); see gdn_scale_ok */
     bool given, params;  /* which gate is asked for; neither: given where there is one */
     const char *profile; /* whose stored parameters the kernel ran on, or NULL */
     long beta_factor;
@@ -81,6 +81,12 @@ void gdn_judge_close(gdn_judge *j);
 /* GDN_DIFFERS with a sentence where a judged output fails. */
 gdn_status gdn_judge_failed(const gdn_judge *j, gdn_error *err);
 
+/* The first o, or else the first output: whose reference stands for all where one is named. */
+const gdn_judged *gdn_judge_first(const gdn_judge *j);
+
+/* Was its error too small for fp64, and the double-double recurrence its truth? */
+bool gdn_judge_by_check(const gdn_judge *j);
+
 /* The uncertainty of the reference, the largest of all judged outputs. */
 double gdn_judge_uncertainty(const gdn_judge *j);
 
@@ -99,7 +105,7 @@ gdn_status gdn_judge_largest(const gdn_experiment *e, int index, int recorded, g
 void gdn_judge_print(const gdn_judge *j);
 json_t *gdn_judge_to_json(const gdn_judge *j);
 
-/* Every row in the format of cells.csv. */
+/* The rows of every head in the format of cells.csv. */
 gdn_status gdn_judge_csv(const gdn_judge *j, const char *path, gdn_error *err);
 
 #endif

@@ -281,6 +281,23 @@ static gdn_status find_role(gdn_judge_file *f, gdn_role role, gdn_error *err)
     return GDN_OK;
 }
 
+const char *gdn_judge_file_taken(const gdn_judge_file *f, gdn_role role, char *out, size_t size)
+{
+    out[0] = 0;
+    for (int i = 0; i < ALIASES && aliases[role][i]; i++) {
+        const char *name = aliases[role][i];
+        for (gdn_role r = 0; r < GDN_ROLES; r++)
+            if (f->role[r] && strcmp(f->role[r], name) == 0)
+                snprintf(out, size, " ('%s' is %s by --map)", name, gdn_role_names[r]);
+        for (int k = 0; k < f->outputs; k++)
+            if (strcmp(f->output[k].tensor, name) == 0)
+                snprintf(out, size, " ('%s' is an output by --map)", name);
+        if (out[0])
+            break;
+    }
+    return out;
+}
+
 static gdn_status list_unused(gdn_judge_file *f, gdn_error *err)
 {
     size_t n = gdn_safetensors_count(f->st);

@@ -58,6 +58,9 @@ void gdn_judge_file_close(gdn_judge_file *f);
 /* Is what stands before '=' a role, or an output's quantity with or without `:KERNEL`? */
 bool gdn_judge_is_pair(const char *word);
 
+/* Where a usual name of the role went by --map: " ('k' is q by --map)", or "". */
+const char *gdn_judge_file_taken(const gdn_judge_file *f, gdn_role role, char *out, size_t size);
+
 /* The g of the file is an output too: it is judged against its parameters. */
 gdn_status gdn_judge_file_judge_g(gdn_judge_file *f, gdn_error *err);
 

@@ -9,6 +9,8 @@
 #include "harness/outfile.h"
 #include "harness/shown.h"
 
+enum { DD_BITS = 106 };
+
 /* JSON has no NaN or infinity: null. */
 static void put(json_t *o, const char *key, double x)
 {
@@ -120,13 +122,15 @@ static json_t *output(const gdn_judge *j, const gdn_judged *x)
     return o;
 }
 
+/* The rung that served o; every output names its own besides. */
 static json_t *reference(const gdn_judge *j)
 {
-    return json_pack("{s:s, s:i, s:f, s:s, s:s, s:i, s:i}", "kind", "fp64", "precision",
-                     gdn_formats[GDN_FP64].p, "uncertainty", gdn_judge_uncertainty(j), "checked_by", "dd",
-                     "witnessed_by", "mpfr", "witness_precision", GDN_JUDGE_PRECISION, "checked_columns",
-                     j->shape.dv < GDN_CHECK_COLUMNS || j->tokens <= GDN_CERTIFY_ALL ? j->shape.dv
-                                                                                     : GDN_CHECK_COLUMNS);
+    const gdn_row *r = &gdn_judge_first(j)->total->row;
+    bool dd = gdn_judge_by_check(j);
+    return json_pack("{s:s, s:i, s:f, s:s, s:s, s:i, s:I}", "kind", r->reference, "precision",
+                     dd ? DD_BITS : gdn_formats[GDN_FP64].p, "uncertainty", gdn_judge_uncertainty(j),
+                     "checked_by", dd ? "mpfr" : "dd", "witnessed_by", "mpfr", "witness_precision",
+                     GDN_JUDGE_PRECISION, "checked_columns", (json_int_t)r->certified);
 }
 
 json_t *gdn_judge_to_json(const gdn_judge *j)
@@ -143,7 +147,7 @@ json_t *gdn_judge_to_json(const gdn_judge *j)
         json_object_set_new(o, sizes[i].key, json_integer(sizes[i].x));
     put_text(o, "gate", j->given ? "given" : "params");
     json_object_set_new(o, "l2norm", json_boolean(!p->no_l2norm));
-    put(o, "scale", p->scale > 0 ? p->scale : 1 / sqrt(j->shape.dk));
+    put(o, "scale", p->scale != 0 ? p->scale : 1 / sqrt(j->shape.dk));
     json_object_set_new(o, "reference", reference(j));
     put_text(o, "profile", p->profile);
     put_text(o, "criterion", p->criterion);

@@ -36,6 +36,15 @@ int gdn_judge_recorded(const gdn_judge *j, const gdn_judged *x);
 /* What the output's errors look like; s: the population of the outputs, open. */
 gdn_status gdn_judge_likeness(gdn_judge *j, gdn_source *s, gdn_judged *x, gdn_error *err);
 
+/* Pass or fail, and why, as the options ask; x->total is there. */
+gdn_status gdn_judge_pass_or_fail(const gdn_judge *j, gdn_judged *x, gdn_error *err);
+
+/*
+ * Which elements of the tensor are not finite. That is the kernel's fault only if the inputs have none, and
+ * the truth has none either; else the sentence.
+ */
+gdn_status gdn_judge_explain_nonfinite(const gdn_judge *j, gdn_judged *x, gdn_error *err);
+
 void gdn_judge_note(gdn_judge *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

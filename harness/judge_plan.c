@@ -24,7 +24,7 @@ static gdn_file_spec file_spec(const gdn_judge *j, gdn_judge_plan *p, bool given
         .layout = j->options.layout,
         .state_layout = j->options.state_layout,
         .l2norm = j->options.no_l2norm ? &p->l2norm : NULL,
-        .scale = j->options.scale > 0 ? &p->scale : NULL,
+        .scale = j->options.scale != 0 ? &p->scale : NULL,
         .q = role[GDN_ROLE_Q],
         .k = role[GDN_ROLE_K],
         .v = role[GDN_ROLE_V],

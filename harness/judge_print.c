@@ -2,6 +2,7 @@
 /* judge_print -- what was judged, for a reader; see judge.h. */
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "harness/lockstep.h"
 #include "harness/shown.h"
 
-enum { NAME = 40, NUMBER = 24, HEADS = 8, UNUSED = 12 };
+enum { NAME = 40, NUMBER = 24, HEADS = 8, HEADS_ROW = 4, UNUSED = 12, LINE = 512 };
 
 static const char *const pass_names[] = {"", "pass", "FAIL"};
 
@@ -52,6 +53,25 @@ static const char *cosine(double x, char *out)
     return number(x, "%.7g", out);
 }
 
+/* A line without the blanks at its end. */
+static void put_line(const char *line)
+{
+    int n = (int)strlen(line);
+    while (n > 0 && line[n - 1] == ' ')
+        n--;
+    printf("%.*s\n", n, line);
+}
+
+/* More of a line that is `used` long. */
+static void also(char line[LINE], size_t *used, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (*used < LINE)
+        *used += (size_t)vsnprintf(line + *used, LINE - *used, format, args);
+    va_end(args);
+}
+
 static int name_width(const gdn_judge *j)
 {
     int width = 6;
@@ -78,7 +98,7 @@ static void print_file(const gdn_judge *j)
     printf("gate: %s; beta %s%s; q and k %s; scale ", j->given ? "g as given" : "from a, A_log and dt_bias",
            role[GDN_ROLE_BETA] ? "as given" : "= sigmoid(b)", o->beta_factor == 2 ? ", times 2" : "",
            o->no_l2norm ? "as they come" : "L2-normalised");
-    if (o->scale > 0)
+    if (o->scale != 0)
         printf("%g", o->scale);
     else
         printf("d_k^(-1/2)");
@@ -89,11 +109,17 @@ static void print_reference(const gdn_judge *j)
 {
     bool all = j->tokens <= GDN_CERTIFY_ALL;
     int columns = j->shape.dv < GDN_CHECK_COLUMNS ? j->shape.dv : GDN_CHECK_COLUMNS;
-    printf("truth: the recurrence in fp64, checked in double-double on ");
-    if (all)
-        printf("every value column, and that by MPFR (113 bits) on as many");
+    printf("truth: the recurrence in ");
+    if (gdn_judge_by_check(j))
+        printf("double-double, o being too good for fp64, checked by MPFR (113 bits) on %s",
+               all ? "every value column" : "one value column of one head");
+    else if (all)
+        printf(
+            "fp64, checked in double-double on every value column, and that by MPFR (113 bits) on as many");
     else
-        printf("%d value columns of every head, and that by MPFR (113 bits) on one of one head", columns);
+        printf("fp64, checked in double-double on %d value columns of every head, and that by MPFR (113 "
+               "bits) on one of one head",
+               columns);
     printf("; uncertainty %.1e\n\n", gdn_judge_uncertainty(j));
 }
 
@@ -102,8 +128,11 @@ static void print_reference(const gdn_judge *j)
 static void print_outputs(const gdn_judge *j, int width)
 {
     bool asked = j->options.criterion || j->options.max_rel_l2 > 0, first = true;
-    printf("%-*s %-8s %-10s %-10s %-11s %-14s %-6s %-12s %-*s%s\n", width, "output", "quantity", "rel L2",
-           "NMSE", "bias", "max ulp", "bits", "cosine", asked ? 17 : 0, "worst head", asked ? "verdict" : "");
+    char line[LINE];
+    snprintf(line, sizeof line, "%-*s %-8s %-10s %-10s %-11s %-14s %-6s %-12s %-17s%s", width, "output",
+             "quantity", "rel L2", "NMSE", "bias", "max ulp", "bits", "cosine", "worst head",
+             asked ? "verdict" : "");
+    put_line(line);
     for (int i = 0; i < j->count; i++) {
         const gdn_judged *x = &j->judged[i];
         const gdn_row *r = &x->total->row;
@@ -112,11 +141,11 @@ static void print_outputs(const gdn_judge *j, int width)
         snprintf(ulp, sizeof ulp, "%s %s", number(r->max_ulp, "%.3g", n[0]), format);
         if (x->worst)
             snprintf(worst, sizeof worst, "%" PRId64 ": %s", x->worst->head, relative(x->worst, n[1]));
-        printf("%-*s %-8s %-10s %-10s %-11s %-14s %-6s %-12s %-*s%s\n", width,
-               gdn_shown(x->output->tensor, shown, sizeof shown), r->quantity, relative(r, n[2]),
-               number(r->nmse, "%.3e", n[3]), number(r->bias, "%+.2e", n[4]), ulp,
-               number(r->bits, "%.2f", n[5]), cosine(r->cosine, n[6]), asked ? 17 : 0, worst,
-               pass_names[x->pass]);
+        snprintf(line, sizeof line, "%-*s %-8s %-10s %-10s %-11s %-14s %-6s %-12s %-17s%s", width,
+                 gdn_shown(x->output->tensor, shown, sizeof shown), r->quantity, relative(r, n[2]),
+                 number(r->nmse, "%.3e", n[3]), number(r->bias, "%+.2e", n[4]), ulp,
+                 number(r->bits, "%.2f", n[5]), cosine(r->cosine, n[6]), worst, pass_names[x->pass]);
+        put_line(line);
         if (x->nonfinite)
             printf("%-*s   %" PRId64 " elements are not finite, the first at %s\n", width, "", x->nonfinite,
                    x->first);
@@ -163,20 +192,23 @@ static void print_growth(const gdn_judge *j, int width)
     for (int i = 0; i < j->count; i++) {
         const gdn_judged *x = &j->judged[i];
         const gdn_row *r;
-        char shown[NAME], n[NUMBER], to[NUMBER];
+        char shown[NAME], n[NUMBER], line[LINE] = "";
+        size_t used = 0;
         int k = 0;
         for (int64_t at = 0; (r = gdn_judge_window(j, x, &at)); k++) {
             if (!any)
                 print_growth_head(j);
             any = true;
-            snprintf(to, sizeof to, "%" PRId64, r->from);
-            if (k % ROW == 0)
-                printf("%s%-*s", k ? "\n" : "", width,
-                       k ? "" : gdn_shown(x->output->tensor, shown, sizeof shown));
-            printf("  %6s %-10s", to, relative(r, n));
+            if (k && k % ROW == 0)
+                put_line(line);
+            if (k % ROW == 0) {
+                used = 0;
+                also(line, &used, "%-*s", width, k ? "" : gdn_shown(x->output->tensor, shown, sizeof shown));
+            }
+            also(line, &used, "  %6" PRId64 " %-10s", r->from, relative(r, n));
         }
         if (k)
-            printf("\n");
+            put_line(line);
     }
 }
 
@@ -188,10 +220,29 @@ static int worse(const void *a, const void *b)
     return (x->rel_l2 < y->rel_l2) - (x->rel_l2 > y->rel_l2);
 }
 
+/* Biases of heads may cancel in the pooled one: each head's is beside its error. */
+static void print_worst(const gdn_judged *x, const gdn_row *const *rows, int count, int width)
+{
+    char shown[NAME], n[2][NUMBER], name[NUMBER], line[LINE] = "";
+    size_t used = 0;
+    also(line, &used, "%-*s", width, gdn_shown(x->output->tensor, shown, sizeof shown));
+    for (int h = 0; h < count && h < HEADS; h++) {
+        if (h && h % HEADS_ROW == 0) {
+            put_line(line);
+            used = 0;
+            also(line, &used, "%-*s", width, "");
+        }
+        snprintf(name, sizeof name, "%" PRId64 ":", rows[h]->head);
+        also(line, &used, "  %4s %-10s %-9s", name, relative(rows[h], n[0]),
+             number(rows[h]->bias, "%+.2e", n[1]));
+    }
+    also(line, &used, "%s", count > HEADS ? "  .." : "");
+    put_line(line);
+}
+
 static gdn_status print_heads(const gdn_judge *j, int width)
 {
     const gdn_row **rows = gdn_calloc((size_t)j->shape.heads, sizeof *rows), *r;
-    char shown[NAME], n[NUMBER], name[NUMBER];
     if (!rows)
         return GDN_MACHINE;
     for (int i = 0; i < j->count && j->shape.heads > 1; i++) {
@@ -201,13 +252,8 @@ static gdn_status print_heads(const gdn_judge *j, int width)
             rows[k++] = r;
         qsort(rows, (size_t)k, sizeof(const gdn_row *), worse);
         if (!i)
-            printf("\nworst heads (head: relative L2)\n");
-        printf("%-*s", width, gdn_shown(x->output->tensor, shown, sizeof shown));
-        for (int h = 0; h < k && h < HEADS; h++) {
-            snprintf(name, sizeof name, "%" PRId64 ":", rows[h]->head);
-            printf("  %4s %-10s", name, relative(rows[h], n));
-        }
-        printf("%s\n", k > HEADS ? " .." : "");
+            printf("\nworst heads (head: relative L2, bias)\n");
+        print_worst(x, rows, k, width);
     }
     free(rows);
     return GDN_OK;

@@ -1,21 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * likeness -- which recipe of ours errs as somebody else's output does; see likeness.h.
- *
- * Limits. An error of which a candidate explains more than SAME = 1/4 has a correlation of more than 1/2 with
- * the candidate's, whatever the sizes: 1 - |x - c|^2 / |e_x|^2 = 2 correlation size - size^2 <=
- * correlation^2. Where the sizes are equal, 5/8 of the roundings' energy are shared. That is called "same",
- * unless chance could have done it (CHANCE standard deviations, n^(-1/2) each). Of several such candidates
- * the one that explains most is named, or the simplest that explains as much to within A_TIE of the whole.
- *
- * What is cut off is short on the average: three quarters and more of chunk-tf32's error may be a mere
- * factor. A factor is named where it is the WHOLE error only, and TF32 by this bias where the other roundings
- * are elsewhere (torch).
- *
- * Without a common rounding only sizes are left. The unit roundoffs of tf32 and bf16 are a factor of 8 apart,
- * so an error within sqrt 8 of a candidate's is nearer to it than to the same recipe in the next format. This
- * is how fp32 rounding noise in another order of sums is told: noise of about the size of ours, which depends
- * on that order.
+ * likeness -- theirs, the truth and every candidate run side by side, and what their errors share; see
+ * likeness.h. likeness_verdict.c decides what that means.
  */
 #include "harness/likeness.h"
 
@@ -29,41 +15,14 @@
 #include "kernels/engines.h"
 #include "reference/gdn_fp64.h"
 
-#define SAME 0.25
-#define WHOLE 0.99
-#define CHANCE 5
-#define A_TIE 0.05
-#define ANOTHER_FORMAT 2.8284271247461901 /* sqrt 8 */
-
-/* fp64 knows the truth to about 1e-15; an error must be 1000 times as large to be one (spec section 5). */
-#define BELOW_REFERENCE 1e-12
-
-/*
- * The drift is measured with g lower by DRIFT and taken as linear: the second order is DRIFT times the memory
- * in tokens. A float g in [-1, 0] is off by 2^-25, a 250th of it; where g is far below, nothing is
- * remembered. PTX gives ex2.approx 2^-22 of relative error: what is off by more than twice that is no fp32
- * exp.
- */
-#define DRIFT 0x1p-17f
-#define MOST_DRIFT 0x1p-21
-
 /*
  * Tokens advanced together; heads x tokens compared, at d = 128, where there are more (about 0.7 s a
  * candidate on two cores); tokens at least.
  */
 enum { BLOCK = 256, HEAD_TOKENS = 1 << 18, LEAST_TOKENS = 256 };
 
-const char *const gdn_likeness_verdict_names[GDN_LIKENESS_VERDICTS] = {"exact", "same", "size", "none"};
-
 static const gdn_quantity compared[] = {GDN_Q_O, GDN_Q_Y, GDN_Q_STATE};
 enum { COMPARED = sizeof compared / sizeof compared[0] };
-
-/* Sums over the elements of one head: e_x = x - r, e_c = c - r, d = x - c. */
-typedef struct sums {
-    double xx, rr;       /* of theirs */
-    double cc, xc, dd;   /* of a candidate */
-    int64_t n, left_out; /* elements; those where theirs or the truth is not finite */
-} sums;
 
 /* A candidate at work. */
 typedef struct entry {
@@ -71,7 +30,7 @@ typedef struct entry {
     gdn_recipe recipe;
     gdn_team team; /* not opened where the truth is enough */
     bool for_quantity[GDN_QUANTITIES];
-    sums *head[GDN_QUANTITIES]; /* [H] */
+    gdn_likeness_sums *head[GDN_QUANTITIES]; /* [H] */
 } entry;
 
 typedef struct comparison {
@@ -90,15 +49,10 @@ typedef struct comparison {
     int entries;
     double *r[GDN_QUANTITIES], *x[GDN_QUANTITIES], *c[GDN_QUANTITIES]; /* [H][n][dv], state [H][dk][dv] */
     double *g;                                                         /* [H][n] of the truth */
-    float *lower;                                                      /* [H][n] g - DRIFT */
+    float *lower;                                                      /* [H][n] g - GDN_LIKENESS_DRIFT */
 } comparison;
 
 /* ---- one element ---- */
-
-static bool is_finite(double x)
-{
-    return x - x == 0;
-}
 
 /* x towards zero. */
 static double cut(const gdn_format *f, double x)
@@ -129,7 +83,7 @@ static double value_of(gdn_candidate_kind kind, gdn_format_id grid, double made,
     case GDN_CANDIDATE_DRIFT:
         return made;
     case GDN_CANDIDATE_FACTOR:
-        return r * (1 - (double)DRIFT);
+        return r * (1 - (double)GDN_LIKENESS_DRIFT);
     default:
         return on_grid(grid, made);
     }
@@ -147,10 +101,10 @@ static void add_head(const comparison *k, const entry *e, gdn_quantity q, int h,
 {
     const double *r = k->r[q] + (size_t)h * size, *x = k->x[q] + (size_t)h * size,
                  *c = k->c[q] + (size_t)h * size;
-    sums s = e->head[q][h];
+    gdn_likeness_sums s = e->head[q][h];
     for (size_t i = 0; i < size; i++) {
         double off = x[i] - r[i];
-        if (!is_finite(off)) {
+        if (!gdn_likeness_finite(off)) {
             s.left_out++;
             continue;
         }
@@ -175,18 +129,18 @@ static void add(const comparison *k, const entry *e, gdn_quantity q, int n)
         add_head(k, e, q, h, size);
 }
 
-static sums total(const comparison *k, const entry *e, gdn_quantity q)
+static gdn_likeness_sums total(const comparison *k, const entry *e, gdn_quantity q)
 {
-    sums t = {0};
+    gdn_likeness_sums t = {0};
     for (int h = 0; h < k->shape.heads; h++) {
-        const sums *s = &e->head[q][h];
-        t = (sums){t.xx + s->xx,
-                   t.rr + s->rr,
-                   t.cc + s->cc,
-                   t.xc + s->xc,
-                   t.dd + s->dd,
-                   t.n + s->n,
-                   t.left_out + s->left_out};
+        const gdn_likeness_sums *s = &e->head[q][h];
+        t = (gdn_likeness_sums){t.xx + s->xx,
+                                t.rr + s->rr,
+                                t.cc + s->cc,
+                                t.xc + s->xc,
+                                t.dd + s->dd,
+                                t.n + s->n,
+                                t.left_out + s->left_out};
     }
     return t;
 }
@@ -261,7 +215,7 @@ static gdn_status open_entry(comparison *k, const gdn_candidate *c, gdn_error *e
         return GDN_OK;
     k->entries++;
     for (int i = 0; i < COMPARED; i++) {
-        e->head[compared[i]] = gdn_calloc((size_t)k->shape.heads, sizeof(sums));
+        e->head[compared[i]] = gdn_calloc((size_t)k->shape.heads, sizeof(gdn_likeness_sums));
         if (!e->head[compared[i]])
             return gdn_no_memory(err, "a comparison");
     }
@@ -340,7 +294,8 @@ enum { GRIDS = sizeof grids / sizeof grids[0] };
 static void narrow(const double *x, size_t n, int *at)
 {
     for (size_t i = 0; i < n; i++)
-        while (*at < GRIDS - 1 && is_finite(x[i]) && gdn_round(&gdn_formats[grids[*at]], x[i]) != x[i])
+        while (*at < GRIDS - 1 && gdn_likeness_finite(x[i]) &&
+               gdn_round(&gdn_formats[grids[*at]], x[i]) != x[i])
             (*at)++;
 }
 
@@ -382,13 +337,13 @@ static gdn_status find_grids(comparison *k, gdn_error *err)
 
 /* ---- the run ---- */
 
-/* A block with a g that is lower by DRIFT. */
+/* A block with a g that is lower by GDN_LIKENESS_DRIFT. */
 static gdn_block lowered(const comparison *k, const gdn_block *in)
 {
     gdn_block out = *in;
     size_t n = (size_t)k->shape.heads * (size_t)in->tokens;
     for (size_t i = 0; i < n; i++)
-        k->lower[i] = (float)k->g[i] - DRIFT;
+        k->lower[i] = (float)k->g[i] - GDN_LIKENESS_DRIFT;
     out.a = NULL;
     out.g = k->lower;
     return out;
@@ -466,165 +421,17 @@ static gdn_status run(comparison *k, gdn_error *err)
     return status ? status : compare_states(k, err);
 }
 
-/* ---- the verdict ---- */
-
-/* A candidate's sums over all heads, and what they say. */
-typedef struct finding {
-    const entry *entry;
-    sums s;
-    gdn_likeness_row row;
-} finding;
-
-static bool is_drift(const finding *f)
-{
-    return f->entry->candidate->kind == GDN_CANDIDATE_DRIFT;
-}
-
-/* Candidates without a size of their own: as much of them as fits best is taken. */
-static bool is_fitted(const finding *f)
-{
-    return is_drift(f) || f->entry->candidate->kind == GDN_CANDIDATE_FACTOR;
-}
-
-/* By which part theirs has the decay, at every token, or everything smaller than the truth. */
-static double fit_of(const finding *f)
-{
-    return (double)DRIFT * f->s.xc / f->s.cc;
-}
-
-static finding find(const comparison *k, const entry *e, gdn_quantity q)
-{
-    const gdn_candidate *c = e->candidate;
-    finding f = {.entry = e, .s = total(k, e, q)};
-    const gdn_grid_words *words =
-        &gdn_grid_candidates[k->grid[q]][q == GDN_Q_STATE][c->kind == GDN_CANDIDATE_CUT];
-    bool grid = c->kind == GDN_CANDIDATE_ROUND || c->kind == GDN_CANDIDATE_CUT;
-    double correlation = f.s.xc / sqrt(f.s.xx * f.s.cc);
-    f.row = (gdn_likeness_row){.name = grid ? words->name : c->name,
-                               .phrase = grid ? words->phrase : c->phrase,
-                               .correlation = correlation,
-                               .size = is_fitted(&f) ? fabs(correlation) : sqrt(f.s.cc / f.s.xx),
-                               .explained = is_fitted(&f) ? correlation * correlation : 1 - f.s.dd / f.s.xx};
-    return f;
-}
-
-/* Are the roundings theirs too? */
-static bool same(const finding *f)
-{
-    if (!(f->row.explained > SAME) || fabs(f->row.correlation) <= CHANCE / sqrt((double)f->s.n))
-        return false;
-    switch (f->entry->candidate->kind) {
-    case GDN_CANDIDATE_EIGHTH:
-        return false;
-    case GDN_CANDIDATE_DRIFT:
-        return fabs(fit_of(f)) <= MOST_DRIFT;
-    case GDN_CANDIDATE_FACTOR:
-        return f->row.explained > WHOLE;
-    default:
-        return true;
-    }
-}
-
-/* The first that explains as much as the best of those that are the same; -1: none is. */
-static int best_same(const finding *f, int n)
-{
-    double most = 0;
-    for (int i = 0; i < n; i++)
-        if (same(&f[i]) && f[i].row.explained > most)
-            most = f[i].row.explained;
-    for (int i = 0; i < n; i++)
-        if (same(&f[i]) && f[i].row.explained >= most - A_TIE)
-            return i;
-    return -1;
-}
-
-/* The factor between two sizes, 1 or more. */
-static double apart(double size)
-{
-    return size < 1 ? 1 / size : size;
-}
-
-/* The nearest in size; -1: none has any. */
-static int best_size(const finding *f, int n)
-{
-    int best = -1;
-    for (int i = 0; i < n; i++)
-        if (!is_fitted(&f[i]) && f[i].row.size > 0 && is_finite(f[i].row.size) &&
-            (best < 0 || apart(f[i].row.size) < apart(f[best].row.size)))
-            best = i;
-    return best;
-}
-
-static gdn_likeness_verdict verdict_of(const finding *f, int n, int *best)
-{
-    const sums *s = &f[0].s;
-    *best = -1;
-    if (s->n > 0 && s->xx <= BELOW_REFERENCE * BELOW_REFERENCE * s->rr)
-        return GDN_LIKENESS_EXACT;
-    if ((*best = best_same(f, n)) >= 0)
-        return GDN_LIKENESS_SAME;
-    *best = best_size(f, n);
-    return *best >= 0 && apart(f[*best].row.size) <= ANOTHER_FORMAT ? GDN_LIKENESS_SIZE : GDN_LIKENESS_NONE;
-}
-
-static int say_same(char *out, size_t size, const finding *f)
-{
-    char fit[64] = "";
-    if (is_fitted(f))
-        snprintf(fit, sizeof fit, ", %.1e too %s%s", fabs(fit_of(f)), fit_of(f) > 0 ? "small" : "large",
-                 is_drift(f) ? " at every token" : "");
-    return snprintf(out, size, "%s (%s)%s: explains %.3g %% of the error", f->row.phrase, f->row.name, fit,
-                    100 * f->row.explained);
-}
-
-/* f: the row to name, or NULL; compared_any: was there an element to compare? */
-static int say(char *out, size_t size, gdn_likeness_verdict verdict, const finding *f, bool compared_any)
-{
-    if (verdict == GDN_LIKENESS_EXACT)
-        return snprintf(out, size, "the exact value, as far as fp64 tells");
-    if (!f)
-        return snprintf(out, size,
-                        compared_any ? "none of ours: none errs by a finite amount other than 0"
-                                     : "no finite value to compare");
-    if (verdict == GDN_LIKENESS_SAME)
-        return say_same(out, size, f);
-    if (verdict == GDN_LIKENESS_NONE)
-        return snprintf(
-            out, size,
-            "none of ours: %.2g times the error of %s, the nearest in size, at a correlation of %.2f",
-            1 / f->row.size, f->row.name, f->row.correlation);
-    if (f->entry->candidate->noise)
-        return snprintf(
-            out, size,
-            "fp32 rounding noise, sums in another order: size only, %.2g times the error of %s at a "
-            "correlation of %.2f",
-            1 / f->row.size, f->row.name, f->row.correlation);
-    return snprintf(
-        out, size,
-        "size only: as large as %s would make it, %.2g times the error of %s at a correlation of %.2f",
-        f->row.phrase, 1 / f->row.size, f->row.name, f->row.correlation);
-}
+/* ---- the whole ---- */
 
 static void conclude(const comparison *k, gdn_quantity q, gdn_likeness *out)
 {
-    finding f[GDN_LIKENESS_ROWS];
+    gdn_likeness_shared all[GDN_LIKENESS_ROWS];
     int n = 0;
     for (int i = 0; i < k->entries; i++)
         if (k->entry[i].for_quantity[q])
-            f[n++] = find(k, &k->entry[i], q);
-    *out = (gdn_likeness){.present = true, .rows = n, .tokens = k->tokens, .grid = k->grid[q]};
-    for (int i = 0; i < n; i++)
-        out->row[i] = f[i].row;
-    out->rel_l2 = sqrt(f[0].s.xx / f[0].s.rr);
-    out->verdict = verdict_of(f, n, &out->best);
-    size_t used = (size_t)say(out->text, sizeof out->text, out->verdict,
-                              out->best >= 0 ? &f[out->best] : NULL, f[0].s.n > 0);
-    if (k->tokens < k->total && used < sizeof out->text)
-        used += (size_t)snprintf(out->text + used, sizeof out->text - used,
-                                 ", on the first %" PRId64 " tokens", k->tokens);
-    if (f[0].s.left_out > 0 && used < sizeof out->text)
-        snprintf(out->text + used, sizeof out->text - used, ", without %" PRId64 " that are not finite",
-                 f[0].s.left_out);
+            all[n++] = (gdn_likeness_shared){k->entry[i].candidate, total(k, &k->entry[i], q)};
+    *out = (gdn_likeness){.present = true, .tokens = k->tokens, .grid = k->grid[q]};
+    gdn_likeness_conclude(all, n, q, k->total, out);
 }
 
 gdn_status gdn_likeness_find(gdn_source *source, const gdn_recorded *recorded, const gdn_params *params,

@@ -9,7 +9,7 @@
  *     explained    1 - |x - c|^2 / |e_x|^2
  *
  * Roundings at the same places of the same numbers are the same errors, whatever the order of sums: explained
- * is near 1. An error that is merely as large is uncorrelated. likeness.c derives the limits.
+ * is near 1. An error that is merely as large is uncorrelated. likeness_verdict.c derives the limits.
  */
 #ifndef GDN_HARNESS_LIKENESS_H
 #define GDN_HARNESS_LIKENESS_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* likeness_parts -- the candidates of a comparison. Private to harness/likeness*.c. */
+/* likeness_parts -- the candidates of a comparison, and what they share with theirs. Private to
+ * harness/likeness*.c. */
 #ifndef GDN_HARNESS_LIKENESS_PARTS_H
 #define GDN_HARNESS_LIKENESS_PARTS_H
 
@@ -46,5 +47,36 @@ typedef struct gdn_grid_words {
     const char *name, *phrase;
 } gdn_grid_words;
 extern const gdn_grid_words gdn_grid_candidates[GDN_FORMATS][2][2];
+
+/*
+ * The drift is measured with g lower by this and taken as linear: the second order is this times the memory
+ * in tokens. A float g is off by a 250th of it.
+ */
+#define GDN_LIKENESS_DRIFT 0x1p-17f
+
+/* Sums over elements: e_x = x - r, e_c = c - r, d = x - c. */
+typedef struct gdn_likeness_sums {
+    double xx, rr;       /* of theirs */
+    double cc, xc, dd;   /* of a candidate */
+    int64_t n, left_out; /* elements; those where theirs or the truth is not finite */
+} gdn_likeness_sums;
+
+/* A candidate beside one quantity, all heads. */
+typedef struct gdn_likeness_shared {
+    const gdn_candidate *candidate;
+    gdn_likeness_sums s;
+} gdn_likeness_shared;
+
+static inline bool gdn_likeness_finite(double x)
+{
+    return x - x == 0;
+}
+
+/*
+ * Rows, verdict and text from what n candidates share. tokens: of the file; *out has the grid and the tokens
+ * compared.
+ */
+void gdn_likeness_conclude(const gdn_likeness_shared *all, int n, gdn_quantity q, int64_t tokens,
+                           gdn_likeness *out);
 
 #endif

@@ -54,16 +54,18 @@ static gdn_status recorded_ok(gdn_checker *c, unsigned i, const gdn_population *
     return status;
 }
 
-/* Factors of q that neither fp32 nor its products with q^ and the state lose altogether. */
-static const double least_scale = 1e-30, most_scale = 1e30;
+bool gdn_scale_ok(double scale)
+{
+    return fabs(scale) >= GDN_LEAST_SCALE && fabs(scale) <= GDN_MOST_SCALE;
+}
 
 static gdn_status file_ok(gdn_checker *c, unsigned i, const gdn_population *p)
 {
     const gdn_file_spec *f = p->file;
-    if (f->scale && !(fabs(*f->scale) >= least_scale && fabs(*f->scale) <= most_scale))
+    if (f->scale && !gdn_scale_ok(*f->scale))
         return gdn_bad(c, gdn_at(c, "populations/%u/file/scale", i),
                        "%g is not allowed; a finite number other than 0, of size %g to %g, is", *f->scale,
-                       least_scale, most_scale);
+                       GDN_LEAST_SCALE, GDN_MOST_SCALE);
     const char *path = gdn_at(c, "populations/%u/file", i);
     if (!f->q || !f->k || !f->v)
         return gdn_bad(c, path, "q, k and v must name tensors");

@@ -12,6 +12,8 @@
 
 typedef char name[GDN_SHOWN];
 
+enum { MOST_MODULES = 10000 };
+
 /* ---- which layers there are ---- */
 
 typedef struct places {
@@ -48,6 +50,10 @@ static gdn_status collect(const gdn_checkpoint *c, places *p, gdn_error *err)
         gdn_layer_place *place = place_of(p, t->name, &k);
         if (!place)
             return gdn_no_memory(err, "the layers of a checkpoint");
+        if (p->n > MOST_MODULES) /* place_of looks at each of them */
+            return gdn_fail(err, GDN_BAD_INPUT,
+                            "%s: found more than %d modules with parameters of a GDN layer", c->path,
+                            MOST_MODULES);
         if (place->of[k.param]) {
             name x, y;
             return gdn_fail(err, GDN_BAD_INPUT, "both %s and %s give %s of one layer",
@@ -88,11 +94,15 @@ gdn_status gdn_checkpoint_places(const gdn_checkpoint *c, gdn_layer_place **out,
     for (int i = 1; i < kept && !status; i++) {
         const gdn_layer_place *x = &p.place[i - 1], *y = &p.place[i];
         name m, n;
-        if (x->layer == y->layer)
-            status = gdn_fail(err, GDN_BAD_INPUT,
-                              "%s: both %s and %s are GDN layer %d; a checkpoint of one model is wanted",
-                              c->path, gdn_quoted_bytes(x->module, x->module_length, m, sizeof m),
-                              gdn_quoted_bytes(y->module, y->module_length, n, sizeof n), x->layer);
+        char which[32] = "without a number";
+        if (x->layer != y->layer)
+            continue;
+        if (x->layer >= 0)
+            snprintf(which, sizeof which, "%d", x->layer);
+        status = gdn_fail(err, GDN_BAD_INPUT,
+                          "%s: both %s and %s are GDN layer %s; a checkpoint of one model is wanted", c->path,
+                          gdn_quoted_bytes(x->module, x->module_length, m, sizeof m),
+                          gdn_quoted_bytes(y->module, y->module_length, n, sizeof n), which);
     }
     if (status) {
         free(p.place);
@@ -144,7 +154,8 @@ static gdn_status read_one(const gdn_layer_place *place, gdn_param param, int mo
     for (int i = 0; i < n && !status; i++) {
         bool dead = param == GDN_PARAM_A_LOG && isinf(x[i]) && x[i] < 0;
         if (!isfinite(x[i]) && !dead)
-            status = gdn_fail(err, GDN_BAD_INPUT, "%s, element %d is %g; finite values%s are allowed", shown, i, (double)x[i], param == GDN_PARAM_A_LOG ? " and -inf" : "");
+            status = gdn_fail(err, GDN_BAD_INPUT, "%s, element %d is %g; finite values%s are allowed", shown,
+                              i, (double)x[i], param == GDN_PARAM_A_LOG ? " and -inf" : "");
         (*out)[i] = less_one ? 1 + (double)x[i] : (double)x[i];
     }
     free(x);

@@ -2,13 +2,11 @@
 /* source_file -- a population read from a safetensors file; see source_file.h. */
 #include "harness/source_file.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "harness/safetensors.h"
 
@@ -185,17 +183,21 @@ static gdn_status dims_of(const reader *r, const char *role, const char *name, d
 {
     static const char *const wanted[GDN_LAYOUTS] = {"[B, T, H, d] or [T, H, d]", "[B, H, T, d] or [H, T, d]"};
     const gdn_layout layout = r->spec->layout;
+    const bool heads_first = layout == GDN_LAYOUT_BHTD;
     const gdn_tensor *t;
     char shape[160];
     gdn_status status = find(r, role, name, &t);
     if (status)
         return status;
-    if ((t->rank != 3 && t->rank != 4) || gdn_tensor_elements(t) == 0)
+    if (t->rank != 3 && t->rank != 4)
         return gdn_fail(r->err, GDN_BAD_INPUT, "%s: tensor '%s' has shape %s; %s wants %s", r->path, name,
                         shape_text(t->dim, t->rank, shape, sizeof shape), role, wanted[layout]);
     const int64_t *last = t->dim + t->rank - 3;
-    const bool heads_first = layout == GDN_LAYOUT_BHTD;
     *x = (dims){t->rank == 4 ? t->dim[0] : 1, last[heads_first], last[!heads_first], last[2]};
+    const char *zero = x->B == 0 ? "B" : x->T == 0 ? "T" : x->H == 0 ? "H" : x->d == 0 ? "d" : NULL;
+    if (zero)
+        return gdn_fail(r->err, GDN_BAD_INPUT, "%s: tensor '%s' has shape %s: %s = 0, there is nothing in it",
+                        r->path, name, shape_text(t->dim, t->rank, shape, sizeof shape), zero);
     return GDN_OK;
 }
 
@@ -380,29 +382,6 @@ static gdn_status fill(reader *r, gdn_source *s)
     return status ? status : recorded(r, s);
 }
 
-/* XXH3-64 of a file's bytes. */
-static gdn_status digest_of(const char *path, uint64_t *digest, gdn_error *err)
-{
-    static _Thread_local char buffer[1 << 16];
-    FILE *f = fopen(path, "rb");
-    XXH3_state_t *state = XXH3_createState();
-    if (!f || !state) {
-        XXH3_freeState(state);
-        if (f)
-            fclose(f);
-        return gdn_fail(err, GDN_BAD_INPUT, "%s: cannot open: %s", path, strerror(errno));
-    }
-    XXH3_64bits_reset(state);
-    for (size_t n; (n = fread(buffer, 1, sizeof buffer, f)) > 0;)
-        XXH3_64bits_update(state, buffer, n);
-    gdn_status status =
-        ferror(f) ? gdn_fail(err, GDN_MACHINE, "%s: cannot read: %s", path, strerror(errno)) : GDN_OK;
-    *digest = XXH3_64bits_digest(state);
-    XXH3_freeState(state);
-    fclose(f);
-    return status;
-}
-
 gdn_status gdn_source_open_file(const gdn_experiment *e, gdn_source *s, uint64_t *digest, gdn_error *err)
 {
     const char *given = s->population->file->path, *slash = strrchr(e->path, '/');
@@ -413,40 +392,8 @@ gdn_status gdn_source_open_file(const gdn_experiment *e, gdn_source *s, uint64_t
         snprintf(path, sizeof path, "%.*s%s", (int)(slash - e->path + 1), e->path, given);
     gdn_status status = gdn_safetensors_open(path, &s->file, err);
     if (!status)
-        status = digest_of(path, digest, err);
+        status = gdn_source_file_digest(path, digest, err);
     if (!status)
         status = fill(&(reader){.file = s->file, .path = path, .spec = s->population->file, .err = err}, s);
     return status;
-}
-
-void gdn_source_file_text(const gdn_source *s, uint64_t digest, char *out, size_t size)
-{
-    const gdn_file_spec *f = s->population->file;
-    const char *names[] = {f->q,
-                           f->k,
-                           f->v,
-                           f->a,
-                           f->project_a ? f->project_a->input : NULL,
-                           f->project_a ? f->project_a->weight : NULL,
-                           f->g,
-                           f->b,
-                           f->beta,
-                           f->a_log,
-                           f->dt_bias,
-                           f->norm_weight,
-                           f->z};
-    size_t n = (size_t)snprintf(out, size, ";file=%016" PRIx64, digest);
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && n < size; i++)
-        n += (size_t)snprintf(out + n, size - n, ";%s", names[i] ? names[i] : "");
-    /* said only where given, so that cell ids stay */
-    if (f->initial_state && n < size)
-        n += (size_t)snprintf(out + n, size - n, ";initial_state=%s", f->initial_state);
-    if (f->layout && n < size)
-        n += (size_t)snprintf(out + n, size - n, ";layout=%s", gdn_layout_names[f->layout]);
-    if (f->state_layout && n < size)
-        n += (size_t)snprintf(out + n, size - n, ";state_layout=%s", gdn_state_layout_names[f->state_layout]);
-    if (s->l2norm_off && n < size)
-        n += (size_t)snprintf(out + n, size - n, ";l2norm=false");
-    if (s->scale != 0 && n < size)
-        snprintf(out + n, size - n, ";scale=%.17g", s->scale);
 }

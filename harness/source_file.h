@@ -12,6 +12,9 @@
  */
 gdn_status gdn_source_open_file(const gdn_experiment *e, gdn_source *s, uint64_t *digest, gdn_error *err);
 
+/* XXH3-64 of a file's bytes (source_identity.c). */
+gdn_status gdn_source_file_digest(const char *path, uint64_t *digest, gdn_error *err);
+
 /* What besides the population's text determines the inputs: the digest and the tensors by role. */
 void gdn_source_file_text(const gdn_source *s, uint64_t digest, char *out, size_t size);
 

@@ -61,18 +61,11 @@ static const char *golden_path(const char *file)
     return path;
 }
 
-/* The command with these words (up to NULL); its exit code, output in `said`, complaint in err. */
-static int command(gdn_error *err, char *said, size_t size, ...)
+/* The command with argv; its exit code, output in `said`, complaint in err. */
+static int run_command(gdn_error *err, char *said, size_t size, int argc, char **argv)
 {
-    char *argv[32] = {(char *)(uintptr_t) "gdnprec judge", (char *)(uintptr_t) "--jobs=1",
-                      (char *)(uintptr_t) "--no-likeness"},
-         path[128];
-    int argc = 3, kept = dup(1);
-    va_list words;
-    va_start(words, size);
-    while ((argv[argc] = va_arg(words, char *)))
-        argc++;
-    va_end(words);
+    char path[128];
+    int kept = dup(1);
     snprintf(path, sizeof path, "%s/stdout", scratch);
     int out = open(path, O_CREAT | O_TRUNC | O_RDWR, 0600);
     GDN_CHECK(out >= 0 && kept >= 0 && dup2(out, 1) >= 0, "cannot redirect");
@@ -86,6 +79,20 @@ static int command(gdn_error *err, char *said, size_t size, ...)
         said[n > 0 ? n : 0] = 0;
     close(out);
     return (int)status;
+}
+
+/* The same with these words (up to NULL). */
+static int command(gdn_error *err, char *said, size_t size, ...)
+{
+    char *argv[32] = {(char *)(uintptr_t) "gdnprec judge", (char *)(uintptr_t) "--jobs=1",
+                      (char *)(uintptr_t) "--no-likeness"};
+    int argc = 3;
+    va_list words;
+    va_start(words, size);
+    while ((argv[argc] = va_arg(words, char *)))
+        argc++;
+    va_end(words);
+    return run_command(err, said, size, argc, argv);
 }
 
 /* ---- the golden files ---- */
@@ -196,6 +203,8 @@ typedef struct dump {
     double scale;
     float *q, *k, *v, *beta, *a, *g, *z, *a_log, *dt_bias, *w, *state0;
     float *o, *state, *y; /* in double, rounded once */
+    double *wide;         /* o, not rounded */
+    uint16_t *half;       /* an o of ones in fp16 */
     gdn_format_id stored; /* format of the A_log that the outputs were computed with */
 } dump;
 
@@ -220,6 +229,10 @@ static dump dump_new(int B, int T, int H, int HK, int dk, int dv)
     }
     x.state0 = gdn_test_floats(&s, (size_t)B * h * d * e, -1, 1);
     x.o = gdn_test_alloc(t * h * e, sizeof *x.o);
+    x.wide = gdn_test_alloc(t * h * e, sizeof *x.wide);
+    x.half = gdn_test_alloc(t * h * e, sizeof *x.half);
+    for (size_t i = 0; i < t * h * e; i++)
+        x.half[i] = 0x3c00;
     x.y = gdn_test_alloc(t * h * e, sizeof *x.y);
     x.state = gdn_test_alloc((size_t)B * h * d * e, sizeof *x.state);
     return x;
@@ -231,6 +244,8 @@ static void dump_free(dump *x)
                     x->a_log, x->dt_bias, x->w, x->state0, x->o, x->state, x->y};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]);
+    free(x->wide);
+    free(x->half);
 }
 
 /* 1 / |x| with eps inside the root, or 1. */
@@ -249,7 +264,7 @@ static void dump_head(dump *x, int b, int h, bool given)
     size_t at = (size_t)(b * x->H + h) * (size_t)(dk * dv);
     double *S = gdn_test_alloc((size_t)(dk * dv), sizeof *S),
            A = exp(gdn_round(&gdn_formats[x->stored], x->a_log[h]));
-    double scale = x->scale > 0 ? x->scale : 1 / sqrt(dk);
+    double scale = x->scale != 0 ? x->scale : 1 / sqrt(dk);
     for (int i = 0; i < dk * dv; i++)
         S[i] = x->state0[at + (size_t)i];
     for (int t = 0; t < x->T; t++) {
@@ -273,6 +288,7 @@ static void dump_head(dump *x, int b, int h, bool given)
         }
         for (int j = 0; j < dv; j++) {
             x->o[row * (size_t)dv + (size_t)j] = (float)o[j];
+            x->wide[row * (size_t)dv + (size_t)j] = o[j];
             x->y[row * (size_t)dv + (size_t)j] =
                 (float)(x->w[j] * o[j] / sqrt(mean + 1e-6) * z[j] / (1 + exp(-(double)z[j])));
         }
@@ -289,7 +305,8 @@ static void dump_compute(dump *x, bool given)
             dump_head(x, b, h, given);
 }
 
-/* Which tensors a file gets, by letter: g: g; p: a, A_log, dt_bias; y: z, w, y; 0: the initial state. */
+/* Which tensors a file gets, by letter: g: g; p: a, A_log, dt_bias; y: z, w, y; 0: the initial state; o: o,
+ * d: in fp64, h: in fp16. */
 static bool picked(const char *which, char letter)
 {
     return strchr(which, letter) != NULL;
@@ -316,15 +333,24 @@ static const char *dump_write(const dump *x, const char *name, const char *which
     const struct {
         const char *name;
         char letter;
-        const float *data;
+        const void *data;
         int heads, width; /* 0 heads: no tokens; width 0: a state */
-    } all[] = {{"q", 'i', x->q, x->HK, x->dk},     {"k", 'i', x->k, x->HK, x->dk},
-               {"v", 'i', x->v, x->H, x->dv},      {"beta", 'i', x->beta, x->H, 1},
-               {"g", 'g', x->g, x->H, 1},          {"a", 'p', x->a, x->H, 1},
-               {"A_log", 'p', x->a_log, 0, x->H},  {"dt_bias", 'p', x->dt_bias, 0, x->H},
-               {"z", 'y', x->z, x->H, x->dv},      {"norm_weight", 'y', x->w, 0, x->dv},
-               {"mine.o", 'o', x->o, x->H, x->dv}, {"mine.state", 's', x->state, x->H, 0},
-               {"mine.y", 'y', x->y, x->H, x->dv}, {"initial_state", '0', x->state0, x->H, 0}};
+    } all[] = {{"q", 'i', x->q, x->HK, x->dk},
+               {"k", 'i', x->k, x->HK, x->dk},
+               {"v", 'i', x->v, x->H, x->dv},
+               {"beta", 'i', x->beta, x->H, 1},
+               {"g", 'g', x->g, x->H, 1},
+               {"a", 'p', x->a, x->H, 1},
+               {"A_log", 'p', x->a_log, 0, x->H},
+               {"dt_bias", 'p', x->dt_bias, 0, x->H},
+               {"z", 'y', x->z, x->H, x->dv},
+               {"norm_weight", 'y', x->w, 0, x->dv},
+               {"mine.o", 'o', x->o, x->H, x->dv},
+               {"mine.state", 's', x->state, x->H, 0},
+               {"mine.y", 'y', x->y, x->H, x->dv},
+               {"initial_state", '0', x->state0, x->H, 0},
+               {"wide.o", 'd', x->wide, x->H, x->dv},
+               {"half.o", 'h', x->half, x->H, x->dv}};
     gdn_tensor t[TENSORS];
     float *copy[TENSORS] = {NULL};
     gdn_error err = {""};
@@ -337,8 +363,11 @@ static const char *dump_write(const dump *x, const char *name, const char *which
         copy[n] = swap   ? exchanged(all[i].data, x->B, x->T, heads, width)
                   : turn ? exchanged(all[i].data, x->B * heads, x->dk, x->dv, 1)
                          : NULL;
-        t[n] = (gdn_tensor){
-            .name = all[i].name, .dtype = GDN_DTYPE_F32, .data = copy[n] ? copy[n] : all[i].data};
+        t[n] = (gdn_tensor){.name = all[i].name,
+                            .dtype = picked("d", all[i].letter)   ? GDN_DTYPE_F64
+                                     : picked("h", all[i].letter) ? GDN_DTYPE_F16
+                                                                  : GDN_DTYPE_F32,
+                            .data = copy[n] ? copy[n] : all[i].data};
         const int64_t token[] = {x->B, swap ? heads : x->T, swap ? x->T : heads, width},
                       state[] = {x->B, heads, turn ? x->dv : x->dk, turn ? x->dk : x->dv}, vector[] = {width};
         t[n].rank = !heads ? 1 : width == 1 ? 3 : 4;
@@ -752,6 +781,91 @@ START_TEST(words_of_the_command)
 }
 END_TEST
 
+/* No line ends in a blank. */
+static void no_blanks(const char *said)
+{
+    const char *at = strstr(said, " \n");
+    GDN_CHECK(!at, "a blank at the end of a line: '%.*s'", at ? (int)(at - said) : 0, said);
+}
+
+/* Heads whose biases cancel: the pooled bias is near 0, each head's is told. One head, and none that is asked
+ * about: no blanks at the ends. */
+START_TEST(text_of_the_command)
+{
+    static char said[1 << 16];
+    gdn_error err;
+    char path[4096];
+    dump x = dump_new(1, 70, 2, 2, 16, 16), one = dump_new(1, 70, 1, 1, 16, 16);
+    dump_compute(&one, true);
+    memset(x.state0, 0, 2 * 16 * 16 * sizeof *x.state0);
+    dump_compute(&x, true);
+    for (int i = 0; i < 70 * 2 * 16; i++)
+        x.o[i] *= i / 16 % 2 ? 1.001F : 0.999F;
+    snprintf(path, sizeof path, "%s", dump_write(&x, "text", "igposy", GDN_LAYOUT_BTHD, GDN_STATE_KV));
+    ck_assert_int_eq(command(&err, said, sizeof said, path, "-q", "--criterion", "flashqla", NULL), GDN_OK);
+    const char *worst = strstr(said, "worst heads");
+    GDN_CHECK(worst && strstr(worst, "1.000e-03  +1.00e-03") && strstr(worst, "1.000e-03  -1.00e-03"), "%s",
+              said);
+    no_blanks(said);
+    snprintf(path, sizeof path, "%s", dump_write(&one, "text", "igposy", GDN_LAYOUT_BTHD, GDN_STATE_KV));
+    ck_assert_int_eq(command(&err, said, sizeof said, path, "-q", "--criterion", "flashqla", NULL),
+                     GDN_DIFFERS);
+    no_blanks(said);
+    snprintf(path, sizeof path, "%s", golden_path("hf_layer_bf16"));
+    ck_assert_int_eq(command(&err, said, sizeof said, path, "-q", NULL), GDN_OK);
+    no_blanks(said);
+    dump_free(&x);
+    dump_free(&one);
+}
+END_TEST
+
+/* An o in fp64 is judged by double-double, which the JSON names; one in fp16 has no ulps. */
+START_TEST(rungs_and_types)
+{
+    static const struct {
+        const char *which, *kind;
+        bool ulps;
+    } ways[] = {{"igd", "dd", true}, {"igo", "fp64", true}, {"igh", "fp64", false}};
+    for (int way = 0; way < 3; way++) {
+        dump x = dump_new(1, 20, 2, 2, 8, 8);
+        memset(x.state0, 0, 2 * 8 * 8 * sizeof *x.state0);
+        dump_compute(&x, true);
+        for (int i = 0; i < 20 * 2 * 8; i++)
+            x.wide[i] *= 1 + 2e-14;
+        gdn_judge_options o = plain(dump_write(&x, "rung", ways[way].which, GDN_LAYOUT_BTHD, GDN_STATE_KV));
+        gdn_judge *j = judged(&o);
+        json_t *json = gdn_judge_to_json(j), *reference = json_object_get(json, "reference"),
+               *first = json_array_get(json_object_get(json, "outputs"), 0);
+        ck_assert_str_eq(json_string_value(json_object_get(reference, "kind")), ways[way].kind);
+        ck_assert_str_eq(json_string_value(json_object_get(first, "reference")), ways[way].kind);
+        ck_assert_int_eq(json_is_null(json_object_get(first, "max_ulp")), !ways[way].ulps);
+        ck_assert(json_is_real(json_object_get(first, "rel_l2")));
+        json_decref(json);
+        done_with(j);
+        dump_free(&x);
+    }
+}
+END_TEST
+
+/* A scale of either sign, as in an experiment's file. */
+START_TEST(negative_scale)
+{
+    dump x = dump_new(1, 20, 2, 2, 8, 8);
+    gdn_error err;
+    x.scale = -0.25;
+    for (int i = 0; i < 2 * 8 * 8; i++)
+        x.state0[i] = 0;
+    dump_compute(&x, true);
+    char path[4096];
+    snprintf(path, sizeof path, "%s", dump_write(&x, "scaled", "igo", GDN_LAYOUT_BTHD, GDN_STATE_KV));
+    ck_assert_int_eq(command(&err, NULL, 0, path, "-q", "--scale", "-0.25", "--max-rel-l2", "1e-6", NULL),
+                     GDN_OK);
+    ck_assert_int_eq(command(&err, NULL, 0, path, "-q", "--scale", "0.25", "--max-rel-l2", "1e-6", NULL),
+                     GDN_DIFFERS);
+    dump_free(&x);
+}
+END_TEST
+
 /* Every row of every head, in the format of cells.csv. */
 START_TEST(rows_as_csv)
 {
@@ -775,6 +889,39 @@ START_TEST(rows_as_csv)
 }
 END_TEST
 
+/* What docs/judge.md quotes below its commands is printed by them, line by line in this order. */
+START_TEST(the_document)
+{
+    static char said[1 << 20], line[4096];
+    const char *at = said;
+    int commands = 0, lines = 0;
+    bool inside = false;
+    FILE *f = fopen("docs/judge.md", "r");
+    GDN_CHECK(f, "no docs/judge.md");
+    while (fgets(line, sizeof line, f)) {
+        if (strncmp(line, "```", 3) == 0) {
+            inside = strncmp(line, "```console", 10) == 0;
+        } else if (inside && strncmp(line, "$ gdnprec judge ", 16) == 0) {
+            char *argv[16] = {(char *)(uintptr_t) "gdnprec judge", (char *)(uintptr_t) "--quiet"}, *left;
+            int argc = 2;
+            gdn_error err;
+            for (char *w = strtok_r(line + 16, " \n", &left); w && argc < 15;
+                 w = strtok_r(NULL, " \n", &left))
+                argv[argc++] = w;
+            ck_assert_msg(run_command(&err, said, sizeof said, argc, argv) == GDN_OK, "%s", err.text);
+            at = said;
+            commands++;
+        } else if (inside) {
+            at = strstr(at, line);
+            GDN_CHECK(at, "not printed, or not there: %s in\n%s", line, said);
+            lines++;
+        }
+    }
+    fclose(f);
+    ck_assert(commands > 0 && lines > 4);
+}
+END_TEST
+
 START_TEST(sentences)
 {
     static const struct {
@@ -787,6 +934,9 @@ START_TEST(sentences)
         {NULL, {"--map", "q=chunk.outt"}, "did you mean 'chunk.out'?"},
         {NULL, {"--map", "q"}, "role=tensor is wanted"},
         {NULL, {"--map", "q=q", "q=k"}, "told already"},
+        {NULL, {"--map", "q=k"}, "no tensor is known to be k ('k' is q by --map)"},
+        {NULL, {"--map", "o=beta"}, "neither beta nor b is there ('beta' is an output by --map)"},
+        {NULL, {"--scale", "0"}, "a finite number other than 0"},
         {NULL, {"--map", "k=A_log"}, "A_log"},
         {NULL, {"--map", "v=a"}, "layout is bthd"},
         {NULL, {"--map", "state=chunk.out"}, "shape"},
@@ -851,4 +1001,5 @@ GDN_TASK_TEST_MAIN("judge", figures_of_the_golden_files, out_norm_of_the_golden_
                    causes_of_the_golden_files, what_is_right_is_called_right, layouts, transposed_states,
                    storage_and_arithmetic, a_kernel_on_stored_parameters, gates, limits_and_exit_codes,
                    criterion_of_fla, not_finite, truth_without_end, inputs_of_the_wrong_kind,
-                   words_of_the_command, rows_as_csv, sentences, notes)
+                   words_of_the_command, text_of_the_command, rungs_and_types, negative_scale, rows_as_csv,
+                   the_document, sentences, notes)

@@ -525,6 +525,15 @@ START_TEST(sentences)
     e = experiment_with("bad.safetensors", "q: q, " FROM_A, "", "{name: theirs, o: o}");
     refused(e, "bad.safetensors: tensor \"o\", dtype");
     gdn_experiment_free(e);
+    /* no tokens at all */
+    static const char *const names[] = {"q", "k", "v"};
+    raw none[3];
+    for (int i = 0; i < 3; i++)
+        none[i] = (raw){names[i], "F32", 4, {1, 0, i < 2 ? HK : H, i < 2 ? DK : DV}, few};
+    write_raw("bad.safetensors", none, 3);
+    e = experiment_with("bad.safetensors", "q: q, " FROM_A, "", "{name: theirs, o: o}");
+    refused(e, "bad.safetensors: tensor 'q' has shape [1, 0, 2, 4]: T = 0, there is nothing in it");
+    gdn_experiment_free(e);
     free(l);
 }
 END_TEST
