@@ -12,11 +12,11 @@
 /* Values are read so many at a time; a layer has so many heads at most. */
 enum { CHUNK = 1 << 14, MOST_HEADS = 1 << 14 };
 
-/* An upcast is called one where chance is no explanation: below 2^-32. */
-static const double UNLIKELY = -32;
-
 /* Bits that fp32 has beyond bf16 and fp16: log2 of the share of its values that are theirs. */
 enum { BEYOND_BF16 = 16, BEYOND_FP16 = 13 };
+
+/* Significant bits of what initialisers write, and of values on a coarse grid. */
+enum { INITIAL_BITS = 3, COARSE_BITS = 6 };
 
 /* Values of bf16 and fp16 as floats differ in their upper 19 bits. */
 enum { GRID_BITS = 19, GRID_SHIFT = 32 - GRID_BITS };
@@ -27,6 +27,7 @@ typedef struct tally {
     uint64_t seen[1 << (GRID_BITS - 6)]; /* values of the tensor on the grid; of the pair */
     uint64_t seen_pair[1 << (GRID_BITS - 6)];
     int64_t pair_exact;
+    bool pair_fine;                              /* as gdn_audit_tensor's */
     double pair_chance;                          /* log2 */
     double error2[GDN_AUDIT_WAYS], lost2, size2; /* of a norm weight */
 } tally;
@@ -56,10 +57,10 @@ static bool exact(gdn_format_id f, double x)
     return x != x || gdn_round(&gdn_formats[f], x) == x;
 }
 
-/* 0, and m 2^e with m < 8. */
-static bool tells_nothing(double x)
+/* 0, and m 2^e with m < 2^bits. */
+static bool fits_in(int bits, double x)
 {
-    return (gdn_bits64(x) & (((uint64_t)1 << 50) - 1)) == 0;
+    return (gdn_bits64(x) & (((uint64_t)1 << (53 - bits)) - 1)) == 0;
 }
 
 /* Is the value on the grid a new one? */
@@ -99,7 +100,8 @@ static void weigh(tally *y, double x)
         return;
     y->pair_exact++;
     double share = gdn_ulp(&gdn_formats[GDN_FP32], x) / gdn_ulp(bf16, other);
-    if (share < 1 && !tells_nothing(other) && first_seen(y->seen_pair, other))
+    y->pair_fine |= !fits_in(COARSE_BITS, other);
+    if (share < 1 && !fits_in(INITIAL_BITS, other) && first_seen(y->seen_pair, other))
         y->pair_chance += log2(share);
 }
 
@@ -116,7 +118,8 @@ static void take(tally *y, double x)
         return;
     t->min = x < t->min || t->min != t->min ? x : t->min;
     t->max = x > t->max || t->max != t->max ? x : t->max;
-    if (!tells_nothing(x)) {
+    t->fine |= !fits_in(COARSE_BITS, x);
+    if (!fits_in(INITIAL_BITS, x)) {
         double off = (gdn_round(&gdn_formats[GDN_BF16], x) - x) / (0.5 * gdn_ulp(&gdn_formats[GDN_BF16], x));
         t->near++;
         t->near2 += off * off;
@@ -144,14 +147,16 @@ static void judge(gdn_audit_tensor *t, const tally *y)
     else if (!wide(t))
         t->verdict = GDN_AUDIT_NARROW;
     else if (t->bf16_exact == t->count)
-        t->verdict = chance_bf16 <= UNLIKELY ? GDN_AUDIT_UPCAST : GDN_AUDIT_UNKNOWN;
-    else if (t->fp16_exact == t->count && chance_fp16 <= UNLIKELY)
+        t->verdict = chance_bf16 <= GDN_AUDIT_UNLIKELY && t->fine ? GDN_AUDIT_UPCAST : GDN_AUDIT_UNKNOWN;
+    else if (t->fp16_exact == t->count && chance_fp16 <= GDN_AUDIT_UNLIKELY)
         t->verdict = GDN_AUDIT_UPCAST_FP16;
-    else if (t->key.param == GDN_PARAM_NORM_WEIGHT && y->pair_exact == finite && y->pair_chance <= UNLIKELY)
+    else if (t->key.param == GDN_PARAM_NORM_WEIGHT && y->pair_exact == finite && y->pair_fine &&
+             y->pair_chance <= GDN_AUDIT_UNLIKELY)
         t->verdict = GDN_AUDIT_UPCAST_PAIR;
     else
         t->verdict = GDN_AUDIT_GENUINE;
-    if (t->verdict == GDN_AUDIT_UPCAST || t->verdict == GDN_AUDIT_UNKNOWN)
+    if (t->verdict == GDN_AUDIT_UPCAST ||
+        (t->verdict == GDN_AUDIT_UNKNOWN && chance_bf16 > GDN_AUDIT_UNLIKELY))
         t->chance = chance_bf16;
     if (t->verdict == GDN_AUDIT_UPCAST_FP16)
         t->chance = chance_fp16;

@@ -4,8 +4,11 @@
  * what bf16 storage would cost its heads.
  *
  * An fp32 tensor all of whose values are bf16 values is an upcast: a value that was fp32 once is one with
- * probability 2^-16, so n different ones by chance with 2^-16n. Values that an initialiser writes (0, 1,
- * 0.75: up to 3 significant bits) are exact in any format and tell nothing.
+ * probability 2^-16, so n different ones by chance with 2^-16n. That holds for values that are random in
+ * their last bits. Values that an initialiser writes (0, 1, 0.75: up to 3 significant bits) or that lie on a
+ * coarse grid (-4 + k/8) are exact in any storage and tell nothing: it is called an upcast only where some
+ * value needs more than 6 significant bits of bf16's 8. A bf16 value does so with probability 3/4, so an
+ * upcast of n random ones is missed with 4^-n.
  *
  * Bf16 storage of A_log errs by expm1(RN(A_log) - A_log) in A, of dt_bias by softplus(a + RN(dt_bias)) /
  * softplus(a + dt_bias) - 1; harness/predict.h says what that does to o and y. What a bf16 tensor has already
@@ -21,6 +24,9 @@
 #include "harness/checkpoint.h"
 #include "harness/contract.h"
 
+/* Chance is no explanation of what is less likely: log2. */
+enum { GDN_AUDIT_UNLIKELY = -32 };
+
 /* What a tensor's values say of where they have rested. */
 typedef enum gdn_audit_verdict {
     GDN_AUDIT_GENUINE,     /* some value has bits that bf16 has not */
@@ -28,7 +34,7 @@ typedef enum gdn_audit_verdict {
     GDN_AUDIT_UPCAST_FP16, /* of fp16 values */
     GDN_AUDIT_UPCAST_PAIR, /* norm.weight: w - 1 is bf16 in every channel, w is not (Megatron: w is) */
     GDN_AUDIT_NARROW,      /* stored in a format of 16 bits or fewer */
-    GDN_AUDIT_UNKNOWN,     /* a wider tensor whose values are exact in any format, or too few */
+    GDN_AUDIT_UNKNOWN,     /* a wider tensor whose values are exact in any storage, or too few */
     GDN_AUDIT_NO_FLOATS,   /* empty, or not a type of floating-point numbers */
     GDN_AUDIT_VERDICTS
 } gdn_audit_verdict;
@@ -50,6 +56,7 @@ typedef struct gdn_audit_tensor {
     int64_t count;
     int64_t nonfinite, bf16_exact, fp16_exact, fp32_exact, zeros;
     int64_t distinct; /* different values of more than 3 significant bits on the grid of bf16 or fp16 */
+    bool fine;        /* some value needs more than 6 significant bits */
     double min, max;  /* of the finite values; NaN where there are none */
     int64_t near;  /* values of more than 3 bits, and the sum of squares of their distances to bf16's grid */
     double near2;  /* in half ulps: near / 3 if they know nothing of it */

@@ -14,9 +14,6 @@
 
 enum { RANGES = 5 };
 
-/* Chance is no explanation: log2. */
-static const double UNLIKELY = -32;
-
 /* ---- words ---- */
 
 const char *gdn_audit_ranges(const int *numbers, int n, char *out, size_t size)
@@ -226,7 +223,7 @@ static void near_grid(gdn_audit *x, gdn_param param)
         r2 += t->near2;
     }
     double chance = n / 2 * log2(M_PI) - lgamma(n / 2 + 1) / M_LN2 + n / 2 * log2(r2) - n;
-    if (n > 0 && r2 > 0 && chance < UNLIKELY)
+    if (n > 0 && r2 > 0 && chance < GDN_AUDIT_UNLIKELY)
         add(x, "near bf16", NULL, -1, param,
             "%s has genuine fp32 values, but they lie closer to bf16 values than chance would put them "
             "(2^%.0f): "

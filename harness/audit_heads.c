@@ -68,17 +68,17 @@ static double stored(const gdn_format *lost, double x, double sign)
 static gdn_audit_cost cost(const scene *s, const gdn_audit_head *h, gdn_quantity q, const gate *was,
                            const gate *now, double rate_error, double norm)
 {
-    double dot = 0, size = 0, off = 0, kept = 0, worst = 0;
+    double dot = 0, size = 0, off = 0, forgotten = 0, worst = 0;
     for (int i = 0; i < SAMPLES; i++) {
         double change = (now->softplus[i] - was->softplus[i]) / was->softplus[i],
                relative = rate_error + change * (1 + rate_error), d = relative * was->gamma[i];
         dot += d * was->gamma[i];
         size += was->gamma[i] * was->gamma[i];
         off += fabs(d) * was->alpha[i];
-        kept += 1 - was->alpha[i];
+        forgotten += 1 - was->alpha[i];
         worst = fmax(worst, fabs(relative));
     }
-    double at_most = worst == 0 ? 0 : fmin(worst, off / kept);
+    double at_most = worst == 0 ? 0 : fmin(worst, off / forgotten);
     gdn_regime r = {.keys = GDN_KEYS_ISOTROPIC,
                     .gamma = h->gamma,
                     .gamma_eff = h->gamma_eff,

@@ -25,11 +25,11 @@ static void print_title(const gdn_audit *x, FILE *out)
     if (numbers)
         gdn_audit_ranges(numbers, x->layers, words, sizeof words);
     free(numbers);
-    fprintf(out, "%s: %s, %d file%s, %d GDN layer%s%s%s%s, %zu heads\n\n",
+    fprintf(out, "%s: %s, %d file%s, %d GDN layer%s%s%s%s, %zu head%s\n\n",
             gdn_shown_path(c->path, path, sizeof path),
             c->architecture ? gdn_shown(c->architecture, name, sizeof name) : "architecture not given",
             c->shards, c->shards == 1 ? "" : "s", x->layers, x->layers == 1 ? "" : "s", *words ? " (" : "",
-            words, *words ? ")" : "", x->heads);
+            words, *words ? ")" : "", x->heads, x->heads == 1 ? "" : "s");
 }
 
 /* ---- the answer ---- */
@@ -77,9 +77,10 @@ static void say_verdicts(const gdn_audit *x, gdn_param p, FILE *out)
         if (n > 1)
             fprintf(out, " in %d of %d", v[k].tensors, all);
         if (upcast)
-            fprintf(out, " (by chance at most 2^%.0f a tensor)", v[k].chance);
+            fprintf(out, " (of values random in their last bits, by chance at most 2^%.0f a tensor)",
+                    v[k].chance);
         if (unknown)
-            fprintf(out, " (too few values, or such as every format holds)");
+            fprintf(out, " (too few values, or such as lie on a coarse grid: exact in any storage)");
     }
     fprintf(out, ".");
 }

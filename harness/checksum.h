@@ -5,9 +5,10 @@
  * XXH3-128 of the rows' CSV lines, a newline after each, in order of cell. A checksum covers
  *
  *     all        every row; the same wherever the same backend runs the task
- *     portable   rows whose bits are the same on every CPU and GPU: mode portable or recorded, recipes
- * without chunks, which a GPU runs on tensor cores short      portable rows of positions up to GDN_SHORT:
- * what a run of so few tokens gives again, whatever the length of the task
+ *     portable   rows whose bits are the same on every CPU and GPU: mode portable or recorded,
+ *                of recipes without chunks, which a GPU runs on tensor cores
+ *     short      portable rows of positions up to GDN_SHORT: what a run of so few tokens
+ *                gives again, whatever the length of the task
  */
 #ifndef GDN_HARNESS_CHECKSUM_H
 #define GDN_HARNESS_CHECKSUM_H

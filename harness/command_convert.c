@@ -171,6 +171,17 @@ static void mark(marked *m, bool is, const gdn_convert_tensor *t)
         m->first = t;
 }
 
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+/* One keeps, several keep. */
+static const char *third_person(size_t n)
+{
+    return n == 1 ? "s" : "";
+}
+
 static void take_notes(const gdn_conversion *p, const gdn_convert_files *files, notes *list)
 {
     marked unfit = {0}, unwidened = {0}, narrowed = {0};
@@ -195,10 +206,12 @@ static void take_notes(const gdn_conversion *p, const gdn_convert_files *files, 
              gdn_shown(p->source->architecture, word, sizeof word));
     if (unfit.n)
         note(list,
-             "%zu tensors keep their dtype: values have changed and no longer fit the one they had (%s)",
-             unfit.n, gdn_shown(unfit.first->from->name, name, sizeof name));
+             "%zu tensor%s keep%s %s dtype: values have changed and no longer fit the one from before (%s)",
+             unfit.n, plural(unfit.n), third_person(unfit.n), unfit.n == 1 ? "its" : "their",
+             gdn_shown(unfit.first->from->name, name, sizeof name));
     if (unwidened.n)
-        note(list, "%zu tensors do not widen to F32 and stay as they are (%s: %s)", unwidened.n,
+        note(list, "%zu tensor%s do%s not widen to F32 and stay%s (%s: %s)", unwidened.n, plural(unwidened.n),
+             unwidened.n == 1 ? "es" : "", third_person(unwidened.n),
              gdn_shown(unwidened.first->from->name, name, sizeof name),
              gdn_dtype_name(unwidened.first->to.dtype));
     if (narrowed.n && wanted && strcmp(wanted, "float32") != 0 && contract->keys != GDN_KEYS_ROUTED)
@@ -207,16 +220,13 @@ static void take_notes(const gdn_conversion *p, const gdn_convert_files *files, 
              "dtype=torch.float32",
              gdn_shown(wanted, word, sizeof word));
     if (files->skipped)
-        note(list, "%d entries of the folder are no files and are not copied (%s)", files->skipped,
-             gdn_shown(files->first, name, sizeof name));
+        note(list,
+             files->skipped == 1 ? "%d entry of the folder is no file and is not copied (%s)"
+                                 : "%d entries of the folder are no files and are not copied (%s)",
+             files->skipped, gdn_shown(files->first, name, sizeof name));
 }
 
 /* ---- as text ---- */
-
-static const char *plural(size_t n)
-{
-    return n == 1 ? "" : "s";
-}
 
 static void show_first_key(const gdn_conversion *p)
 {
@@ -251,8 +261,9 @@ static void show_text(const arguments *x, const gdn_conversion *p, const gdn_con
     printf("%s -> %s%s, contract %s: %s\n", gdn_shown_path(x->path, from, sizeof from),
            x->out ? gdn_shown_path(x->out, to, sizeof to) : "nowhere", x->dry ? " (dry run)" : "",
            p->request.contract->name, p->request.contract->summary);
-    printf("%d file%s of weights, %zu tensors: %zu with a new key, %zu cast, %zu copied byte for byte",
-           p->shards, plural((size_t)p->shards), p->tensors, p->renamed, p->cast, untouched(p));
+    printf("%d file%s of weights, %zu tensor%s: %zu with a new key, %zu cast, %zu copied byte for byte",
+           p->shards, plural((size_t)p->shards), p->tensors, plural(p->tensors), p->renamed, p->cast,
+           untouched(p));
     if (files->copied)
         printf("; %d other file%s copied", files->copied, plural((size_t)files->copied));
     printf("\n");
@@ -330,13 +341,18 @@ static void on_signal(int sig)
     interrupted = sig;
 }
 
-/* First SIGINT or SIGTERM: take back what was written and leave; the second one ends the process as usual. */
+/*
+ * First SIGINT or SIGTERM: take back what was written and leave; the second one ends the process as usual.
+ * One that whoever started the program has it ignore (nohup, a shell's &) stays ignored.
+ */
 static void watch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    static const int signals[] = {SIGINT, SIGTERM};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}, before;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(signals[i], &action, NULL);
 }
 
 static gdn_status convert(const arguments *x)

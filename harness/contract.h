@@ -5,7 +5,8 @@
  * `_fp32_params` of the layer, which saved checkpoints do not show.
  *
  *     route  model.layers.0.linear_attn.A_log  ->  model.layers.0.linear_attn._fp32_params.A_log
- *     strip  the inverse
+ *     strip  the inverse, of keys that come without the holder; a key that has it already is routed to
+ * itself, and strip takes the holder away
  */
 #ifndef GDN_HARNESS_CONTRACT_H
 #define GDN_HARNESS_CONTRACT_H

@@ -272,8 +272,10 @@ gdn_status gdn_convert_put_index(const gdn_convert_file *to, const gdn_conversio
     json_t *map = new_map(p, json_object_get(index, "weight_map"));
     char *text = NULL;
     int bad = !index || !map || json_object_set(index, "weight_map", map);
-    if (metadata && before != after && json_object_get(metadata, "total_size"))
-        bad |= json_object_set_new(metadata, "total_size", json_integer((json_int_t)after)) ||
+    const json_t *size = json_object_get(metadata, "total_size");
+    if (metadata && before != after && json_is_integer(size)) /* what else it counts is its writer's matter */
+        bad |= json_object_set_new(metadata, "total_size",
+                                   json_integer(json_integer_value(size) + (json_int_t)(after - before))) ||
                json_object_set(index, "metadata", metadata);
     gdn_status status = GDN_OK;
     if (bad || !(text = json_dumps(index, flags)))

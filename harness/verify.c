@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/inputs.h"
@@ -46,6 +47,7 @@ void gdn_verify_says(gdn_verifier *v, const gdn_folder *f, const char *format, .
 
 static void folder_free(gdn_folder *f)
 {
+    gdn_verify_close(f);
     json_decref(f->manifest);
     free(f->task);
 }
@@ -109,6 +111,11 @@ static gdn_status open_folder(gdn_folder *f, const char *path, gdn_error *err)
     json_error_t why;
     char manifest[4200];
     const char *name = strrchr(path, '/');
+    struct stat st;
+    if (stat(path, &st) == 0) {
+        f->device = st.st_dev;
+        f->inode = st.st_ino;
+    }
     if (snprintf(f->path, sizeof f->path, "%s", path) >= (int)sizeof f->path ||
         snprintf(f->name, sizeof f->name, "%s", name ? name + 1 : path) >= (int)sizeof f->name)
         return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", path);
@@ -118,6 +125,17 @@ static gdn_status open_folder(gdn_folder *f, const char *path, gdn_error *err)
         return gdn_fail(err, GDN_BAD_INPUT, "%.400s: %s%s", manifest, why.text,
                         access(manifest, R_OK) ? "; `gdnprec run` makes it" : "");
     return take_tasks(f, err);
+}
+
+/* Is a directory among the folders? */
+static bool open_already(const gdn_verifier *v, const char *path)
+{
+    struct stat st;
+    bool same = false;
+    if (stat(path, &st) == 0)
+        for (int i = 0; i < v->folders; i++)
+            same |= v->folder[i].device == st.st_dev && v->folder[i].inode == st.st_ino;
+    return same;
 }
 
 static gdn_status open_folders(gdn_verifier *v, gdn_error *err)
@@ -143,7 +161,10 @@ static gdn_status open_folders(gdn_verifier *v, gdn_error *err)
         else
             snprintf(path, sizeof path, "%.*s", (int)(strlen(g.gl_pathv[i]) - strlen("/manifest.json")),
                      g.gl_pathv[i]);
-        status = open_folder(&v->folder[v->folders++], path, err);
+        for (size_t end = strlen(path); end > 1 && path[end - 1] == '/'; end--)
+            path[end - 1] = 0;
+        if (!open_already(v, path))
+            status = open_folder(&v->folder[v->folders++], path, err);
     }
     globfree(&g);
     return status;
@@ -151,21 +172,47 @@ static gdn_status open_folders(gdn_verifier *v, gdn_error *err)
 
 /* ---- the sample ---- */
 
-/* Tasks of all folders in one row: the i-th. */
-static gdn_committed *task_at(const gdn_verifier *v, int64_t i)
+/* The i-th of the tasks of all folders in one row: in which folder, and there. */
+static gdn_folder *folder_of(const gdn_verifier *v, int64_t i, int64_t *there)
 {
     int f = 0;
     while (i >= v->folder[f].tasks)
         i -= v->folder[f++].tasks;
-    return &v->folder[f].task[i];
+    *there = i;
+    return &v->folder[f];
 }
 
-/* Choose o->tasks of them, each as likely as any other (the first draws of a shuffle). */
-static gdn_status choose(const gdn_verifier *v, gdn_error *err)
+static int64_t all_tasks(const gdn_verifier *v)
 {
-    int64_t all = 0, wanted = v->o->tasks;
+    int64_t all = 0;
     for (int f = 0; f < v->folders; f++)
         all += v->folder[f].tasks;
+    return all;
+}
+
+/* Those that were drawn and cannot be compared, a line a reason and folder. */
+static void say_left(gdn_verifier *v, gdn_folder *f)
+{
+    for (int64_t i = 0, n; i < f->tasks; i += n) {
+        const char *why, *other;
+        n = 1;
+        if (!f->task[i].left || gdn_verify_can(f, i, &why))
+            continue;
+        while (i + n < f->tasks && f->task[i + n].left && !gdn_verify_can(f, i + n, &other) &&
+               strcmp(why, other) == 0)
+            n++;
+        gdn_verify_says(v, f, "%" PRId64 " task%s: %s", n, n == 1 ? "" : "s", why);
+        v->counts->left += n;
+    }
+}
+
+/*
+ * Choose o->tasks of them, each as likely as any other (the first of a shuffle); the next takes the place of
+ * one that cannot be compared here.
+ */
+static gdn_status choose(gdn_verifier *v, gdn_error *err)
+{
+    int64_t all = all_tasks(v), wanted = v->o->tasks;
     if (wanted == 0 || wanted > all)
         wanted = all;
     int64_t *order = gdn_calloc((size_t)all + 1, sizeof *order);
@@ -173,13 +220,19 @@ static gdn_status choose(const gdn_verifier *v, gdn_error *err)
         return gdn_no_memory(err, "a sample");
     for (int64_t i = 0; i < all; i++)
         order[i] = i;
-    for (int64_t i = 0; i < wanted; i++) {
+    for (int64_t i = 0, chosen = 0; i < all && chosen < wanted; i++) {
+        const char *why;
         double u = gdn_uniform(v->o->draw, GDN_STREAM_A_LOG, 0, (uint64_t)i);
-        int64_t j = i + (int64_t)(u * (double)(all - i)), taken = order[j < all ? j : all - 1];
+        int64_t j = i + (int64_t)(u * (double)(all - i)), taken = order[j < all ? j : all - 1], there;
         order[j < all ? j : all - 1] = order[i];
-        task_at(v, taken)->chosen = true;
+        gdn_folder *f = folder_of(v, taken, &there);
+        bool can = gdn_verify_can(f, there, &why);
+        *(can ? &f->task[there].chosen : &f->task[there].left) = true;
+        chosen += can;
     }
     free(order);
+    for (int f = 0; f < v->folders; f++)
+        say_left(v, &v->folder[f]);
     return GDN_OK;
 }
 
@@ -190,12 +243,15 @@ gdn_status gdn_verify(const gdn_verify_options *o, gdn_verify_counts *counts, FI
     gdn_status status = gdn_inputs_init(err);
     if (!status)
         status = open_folders(&v, err);
-    if (!status)
-        status = choose(&v, err);
     for (int i = 0; i < v.folders && !status; i++)
         status = gdn_verify_files(&v, &v.folder[i], err);
     for (int i = 0; i < v.folders && !status; i++)
+        status = gdn_verify_open(&v, &v.folder[i], err);
+    if (!status)
+        status = choose(&v, err);
+    for (int i = 0; i < v.folders && !status; i++)
         status = gdn_verify_tasks(&v, &v.folder[i], err);
+    int64_t all = all_tasks(&v);
     for (int i = 0; i < v.folders; i++)
         folder_free(&v.folder[i]);
     free(v.folder);
@@ -203,5 +259,8 @@ gdn_status gdn_verify(const gdn_verify_options *o, gdn_verify_counts *counts, FI
         status =
             gdn_fail(err, GDN_DIFFERS, "verify: %" PRId64 " of what is committed %s not what comes out here",
                      counts->differ, counts->differ == 1 ? "is" : "are");
+    else if (!status && all && counts->tasks == 0)
+        status =
+            gdn_fail(err, GDN_BAD_INPUT, "verify: not one of %" PRId64 " tasks can be compared here", all);
     return status;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* verify_tasks -- tasks of committed results, run again on this CPU; see verify.h. */
-#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
@@ -15,11 +14,13 @@
 #include "harness/probe.h"
 #include "harness/stats.h"
 #include "harness/table.h"
-#include "harness/task.h"
 #include "harness/verify_parts.h"
 
 /* Tasks of up to so many element-steps run over their whole length: 10 to 20 s on a core. */
 static const double WHOLE = 4e10;
+
+/* Two arithmetics agree where their intervals lie within this factor of each other. */
+static const double NEAR = 1.5;
 
 /* Medians of fewer values are not compared: their bootstrap interval is too narrow. */
 enum { MEDIAN_OF = 6 };
@@ -31,7 +32,7 @@ typedef struct native {
 } native;
 
 /* One folder at work. */
-typedef struct work {
+typedef struct gdn_work {
     gdn_verifier *v;
     gdn_folder *f;
     bool cpu;                        /* the results are a CPU's: all rows are the same here */
@@ -40,6 +41,7 @@ typedef struct work {
     int tasks;
     native *native; /* [natives] */
     size_t natives, room;
+    gdn_again again; /* open where all tasks run whole */
 } work;
 
 /* ---- the experiment as it was ---- */
@@ -127,13 +129,18 @@ static gdn_status open_work(work *w, gdn_error *err)
     return status;
 }
 
-static void close_work(work *w)
+void gdn_verify_close(gdn_folder *f)
 {
+    work *w = f->work;
+    if (!w)
+        return;
     free(w->whole_task);
     free(w->short_task);
     gdn_experiment_free(w->whole);
     gdn_experiment_free(w->shorter);
     free(w->native);
+    free(w);
+    f->work = NULL;
 }
 
 /* ---- native rows ---- */
@@ -167,6 +174,11 @@ static int by_key(const void *a, const void *b)
     return c ? c : (x->rel_l2 > y->rel_l2) - (x->rel_l2 < y->rel_l2);
 }
 
+bool gdn_verify_near(gdn_interval x, gdn_interval y)
+{
+    return x.lo <= NEAR * y.hi && y.lo <= NEAR * x.hi;
+}
+
 /* The interval of one line of summary.csv beside that of the rows here. */
 static gdn_status compare_median(work *w, const char *key, gdn_interval there, gdn_error *err)
 {
@@ -190,7 +202,8 @@ static gdn_status compare_median(work *w, const char *key, gdn_interval there, g
     gdn_interval here = gdn_median_interval(x, n);
     free(x);
     w->v->counts->medians++;
-    if (here.lo > there.hi || here.hi < there.lo)
+    w->v->counts->apart += here.lo > there.hi || here.hi < there.lo;
+    if (!gdn_verify_near(here, there))
         gdn_verify_differs(w->v, w->f,
                            "summary.csv: %s: median %.4g [%.4g, %.4g], here %.4g [%.4g, %.4g] of %zu", key,
                            there.median, there.lo, there.hi, here.median, here.lo, here.hi, n);
@@ -251,30 +264,36 @@ typedef struct job {
     bool whole;
 } job;
 
-/* A job of a committed task, or a line that says why there is none. */
-static bool plan(work *w, const gdn_committed *c, job *j)
+/* The job of a committed task; false: the experiment has none such. */
+static bool plan(const work *w, const gdn_committed *c, job *j)
 {
     int i = find(w, c);
-    if (i < 0) {
-        gdn_verify_differs(w->v, w->f,
-                           "task %s, seed %" PRId64 ": the experiment in manifest.json has none such",
-                           c->population, c->seed);
+    if (i < 0)
         return false;
-    }
     const gdn_task *whole = &w->whole_task[i];
-    j->committed = c;
     gdn_extent extent = w->v->o->extent;
+    j->committed = c;
     j->whole = extent == GDN_EXTENT_WHOLE || (extent == GDN_EXTENT_FITTING && whole->cost <= WHOLE) ||
                !can_be_cut(&w->whole->file->populations[whole->population]);
     j->task = j->whole ? *whole : w->short_task[i];
     j->cover = !j->whole ? GDN_COVER_SHORT : w->cpu ? GDN_COVER_ALL : GDN_COVER_PORTABLE;
-    if (c->sum[j->cover].sum[0])
+    return true;
+}
+
+bool gdn_verify_can(gdn_folder *f, int64_t i, const char **why)
+{
+    static const char *const old[GDN_COVERS] = {
+        [GDN_COVER_ALL] = "tasks.csv has no checksum",
+        [GDN_COVER_PORTABLE] = "tasks.csv has no portable_checksum: an older program wrote it",
+        [GDN_COVER_SHORT] = "tasks.csv has no short_checksum: an older program wrote it"};
+    job j;
+    *why = f->why.text;
+    if (!f->work)
+        return false;
+    if (!plan(f->work, &f->task[i], &j)) /* a difference, which is told when its turn comes */
         return true;
-    gdn_verify_says(w->v, w->f,
-                    "task %s, seed %" PRId64 ": tasks.csv has no %s_checksum, it is of an older program",
-                    c->population, c->seed, j->cover == GDN_COVER_SHORT ? "short" : "portable");
-    w->v->counts->left++;
-    return false;
+    *why = old[j.cover];
+    return f->task[i].sum[j.cover].sum[0];
 }
 
 static gdn_status compare(work *w, const job *j, const gdn_rows *rows, gdn_error *err)
@@ -305,9 +324,9 @@ static int go_on(void *context, double share)
 
 static gdn_status run_jobs(work *w, job *jobs, int n, gdn_error *err)
 {
-    int threads = w->v->o->jobs;
+    int threads = w->v->o->jobs > 1 ? w->v->o->jobs : 1, team = threads < n ? threads : n > 1 ? n : 1;
     gdn_status status = GDN_OK;
-#pragma omp parallel for num_threads(threads < n ? threads : n) schedule(dynamic, 1) if (n > 1)
+#pragma omp parallel for num_threads(team) schedule(dynamic, 1) if (n > 1)
     for (int i = 0; i < n; i++) {
         gdn_rows rows = {0};
         gdn_error own = {""};
@@ -323,6 +342,8 @@ static gdn_status run_jobs(work *w, job *jobs, int n, gdn_error *err)
         {
             if (!mine)
                 mine = compare(w, &jobs[i], &rows, &own);
+            if (!mine && w->again.store)
+                mine = gdn_again_take(&w->again, &jobs[i].task, &rows, &own);
             if (!mine && !w->v->o->quiet)
                 fprintf(stderr, "%s: %s, seed %" PRId64 "%s\n", w->f->name, jobs[i].committed->population,
                         jobs[i].committed->seed, jobs[i].whole ? "" : ", its first 1,023 tokens");
@@ -341,12 +362,26 @@ static gdn_status run_chosen(work *w, gdn_error *err)
 {
     job *jobs = gdn_calloc((size_t)w->f->tasks + 1, sizeof *jobs);
     int n = 0;
+    bool complete = w->cpu && w->f->tasks == w->tasks;
     if (!jobs)
         return gdn_no_memory(err, "a list of tasks");
-    for (int64_t i = 0; i < w->f->tasks; i++)
-        if (w->f->task[i].chosen && plan(w, &w->f->task[i], &jobs[n]))
-            n++;
-    gdn_status status = run_jobs(w, jobs, n, err);
+    for (int64_t i = 0; i < w->f->tasks; i++) {
+        const gdn_committed *c = &w->f->task[i];
+        if (c->chosen && !plan(w, c, &jobs[n]))
+            gdn_verify_differs(w->v, w->f,
+                               "task %s, seed %" PRId64 ": the experiment in manifest.json has none such",
+                               c->population, c->seed);
+        else
+            n += c->chosen;
+    }
+    for (int i = 0; i < n; i++)
+        complete &= jobs[i].whole;
+    gdn_status status = complete && n == w->tasks ? gdn_again_open(&w->again, err) : GDN_OK;
+    if (!status)
+        status = run_jobs(w, jobs, n, err);
+    if (!status && w->again.store)
+        status = gdn_again_compare(&w->again, w->v, w->f, w->whole_task, w->tasks, err);
+    gdn_again_close(&w->again);
     free(jobs);
     return status ? status : compare_medians(w, err);
 }
@@ -355,45 +390,51 @@ static gdn_status run_chosen(work *w, gdn_error *err)
 
 static gdn_status run_probes(gdn_verifier *v, const gdn_folder *f, const gdn_experiment *e, gdn_error *err)
 {
-    char directory[] = "/tmp/gdnprec_probes_XXXXXX", path[PATH_MAX], sum[65] = "";
+    char directory[4096], path[PATH_MAX + 16], sum[65] = "";
     const char *want =
         json_string_value(json_object_get(json_object_get(f->manifest, "files"), "probes.csv"));
     if (!want || !e->file->probes_count)
         return GDN_OK;
-    if (!mkdtemp(directory))
-        return gdn_fail(err, GDN_MACHINE, "%s: cannot be made: %s", directory, strerror(errno));
-    gdn_status status = gdn_probes_run(e, directory, err);
+    gdn_status status = gdn_verify_scratch(directory, sizeof directory, err);
+    if (status)
+        return status;
+    status = gdn_probes_run(e, directory, err);
     snprintf(path, sizeof path, "%s/probes.csv", directory);
     if (!status)
         status = gdn_file_sha256(path, sum, err);
     if (!status) {
-        v->counts->tasks++;
-        v->counts->whole++;
+        v->counts->probes++;
         if (strcmp(sum, want) != 0)
             gdn_verify_differs(v, f, "probes.csv: measured again it is another");
     }
-    unlink(path);
-    rmdir(directory);
+    gdn_verify_remove(directory);
     return status;
+}
+
+/* ---- a folder ---- */
+
+gdn_status gdn_verify_open(gdn_verifier *v, gdn_folder *f, gdn_error *err)
+{
+    const char *backend = json_string_value(json_object_get(f->manifest, "backend"));
+    if (!(f->work = gdn_calloc(1, sizeof *f->work)))
+        return gdn_no_memory(err, "an experiment");
+    *f->work = (work){.v = v, .f = f, .cpu = backend && strcmp(backend, "cpu") == 0};
+    gdn_status status = open_work(f->work, err);
+    if (status != GDN_BAD_INPUT)
+        return status;
+    f->why = *err; /* arithmetic that only a GPU has, or a file that is not here */
+    gdn_verify_close(f);
+    return GDN_OK;
 }
 
 gdn_status gdn_verify_tasks(gdn_verifier *v, gdn_folder *f, gdn_error *err)
 {
-    int64_t chosen = 0;
+    bool chosen = false;
     for (int64_t i = 0; i < f->tasks; i++)
-        chosen += f->task[i].chosen;
-    const char *backend = json_string_value(json_object_get(f->manifest, "backend"));
-    work w = {.v = v, .f = f, .cpu = backend && strcmp(backend, "cpu") == 0};
-    gdn_status status = open_work(&w, err);
-    if (status == GDN_BAD_INPUT) { /* arithmetic that only a GPU has, or a file that is not here */
-        gdn_verify_says(v, f, "%" PRId64 " tasks: %s", chosen, err->text);
-        v->counts->left += chosen;
-        status = GDN_OK;
-    } else if (!status) {
-        status = run_probes(v, f, w.whole, err);
-        if (!status && chosen)
-            status = run_chosen(&w, err);
-    }
-    close_work(&w);
+        chosen |= f->task[i].chosen;
+    gdn_status status = f->work ? run_probes(v, f, f->work->whole, err) : GDN_OK;
+    if (!status && chosen)
+        status = run_chosen(f->work, err);
+    gdn_verify_close(f);
     return status;
 }

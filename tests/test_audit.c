@@ -431,6 +431,8 @@ START_TEST(verdicts)
     SAYS("cannot tell", A_LOG, F32, 1, 1, 1, 1);           /* initial values */
     SAYS("cannot tell", A_LOG, F32, 0, -0.75, 4, 1024, 0.125, 1.5);
     SAYS("cannot tell", A_LOG, F32, NAN, INFINITY);
+    SAYS("cannot tell", A_LOG, F32, -4.5, -5.5); /* on a coarse grid */
+    SAYS("upcast of bf16", A_LOG, F32, -4.5, -5.5, -4.53125 - 0x1p-5 * 3, -5.53125);
     SAYS("upcast of bf16", A_LOG, F32, 1.0078125, 2.953125, -INFINITY, NAN);
     SAYS("upcast of fp16", A_LOG, F32, 1 + 0x1p-10, 2 + 0x1p-9, 3 + 0x1p-9);
     SAYS("genuine fp32", A_LOG, F32, 1 + 0x1p-10); /* one is on fp16's grid by chance with 2^-13 */
@@ -449,6 +451,27 @@ START_TEST(verdicts)
     says(one(NORM, GDN_DTYPE_F32, w, 64), NORM, "upcast of w - 1 in bf16");
     w[5] += 0x1p-22;
     says(one(NORM, GDN_DTYPE_F32, w, 64), NORM, "genuine fp32");
+}
+END_TEST
+
+/* -4 + k / 8: many values, and not one that needs more than 6 bits; then one that needs 7. */
+START_TEST(coarse_grids)
+{
+    double x[33], w[33];
+    for (int k = 0; k < 33; k++) {
+        x[k] = -4 + k / 8.0;
+        w[k] = 1 + 0x1p-12 * (k + 1); /* genuine as w; w - 1 on a coarse grid */
+    }
+    for (int fine = 0; fine < 2; fine++) {
+        x[32] = fine ? 1 + 0x1p-6 : 0;
+        gdn_audit *a = audit(one(A_LOG, GDN_DTYPE_F32, x, 33));
+        const gdn_audit_tensor *t = tensor_of(a, A_LOG);
+        ck_assert_str_eq(gdn_audit_verdict_text(t), fine ? "upcast of bf16" : "cannot tell");
+        ck_assert_int_eq(isnan(t->chance), !fine); /* random values are another matter */
+        gdn_audit_close(a);
+        w[32] = 1 + 0x1p-12 * (fine ? 67 : 33);
+        says(one(NORM, GDN_DTYPE_F32, w, 33), NORM, fine ? "upcast of w - 1 in bf16" : "genuine fp32");
+    }
 }
 END_TEST
 
@@ -924,23 +947,10 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {golden_four,
-                                  megatron_names,
-                                  holder_names,
-                                  fla_names,
-                                  one_layer_and_a_bound,
-                                  not_gdn,
-                                  verdicts,
-                                  counts,
-                                  near_the_grid,
-                                  errors_in_closed_form,
-                                  bounds,
-                                  dead_heads,
-                                  layers_in_words,
-                                  json_keys,
-                                  exit_status,
-                                  contract_and_names,
-                                  five_gigabytes};
+    const TTest *const tests[] = {
+        golden_four, megatron_names,  holder_names, fla_names,     one_layer_and_a_bound, not_gdn,
+        verdicts,    coarse_grids,    counts,       near_the_grid, errors_in_closed_form, bounds,
+        dead_heads,  layers_in_words, json_keys,    exit_status,   contract_and_names,    five_gigabytes};
     const char *given = getenv("GDNPREC");
     if (!realpath(given ? given : "build/gdnprec", program) ||
         !gdn_test_scratch(scratch, sizeof scratch, "audit")) {

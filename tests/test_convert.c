@@ -764,6 +764,62 @@ START_TEST(whole_folder)
 }
 END_TEST
 
+/* total_size may count more than the tensors: it grows by what they grow. */
+START_TEST(size_in_the_index)
+{
+    static const char text[] =
+        "{\"weight_map\": {\"z\": \"two.safetensors\", \"a\": \"one.safetensors\", "
+        "\"m.linear_attn.A_log\": \"one.safetensors\"}, \"metadata\": {\"total_size\": 1020}}";
+    sharded();
+    write_text(path_of("source/model.safetensors.index.json"), text);
+    run_ok(WORDS(path_of("source"), "-c", "fp32", "-o", path_of("out")));
+    run_ok(WORDS(path_of("out"), "-c", "hf", "-o", path_of("back")));
+    size_t n;
+    char *now = bytes_of(path_of("out/model.safetensors.index.json"), &n);
+    GDN_CHECK(strstr(now, "{\"total_size\": 1024}"), "%s", now);
+    free(now);
+    same_file(path_of("source/model.safetensors.index.json"), path_of("back/model.safetensors.index.json"));
+}
+END_TEST
+
+/* A signal that the parent had ignored is ignored still; another one is watched. */
+START_TEST(ignored_signals)
+{
+    struct sigaction now;
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_DFL);
+    run_ok(WORDS(golden(checkpoints[0]), "-c", "fp32", "-n"));
+    ck_assert(sigaction(SIGINT, NULL, &now) == 0 && now.sa_handler == SIG_IGN);
+    ck_assert(sigaction(SIGTERM, NULL, &now) == 0 && now.sa_handler != SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+}
+END_TEST
+
+/* One is not several. */
+START_TEST(numbers_in_words)
+{
+    static const float third = 0.333333f;
+    char *said, note[] = "{\"m.linear_attn.A_log\": \"BF16\"}";
+    sharded();
+    GDN_CHECK(command(WORDS(path_of("source"), "-c", "fp32", "-n", "-o", path_of("out")), &said) == GDN_OK,
+              "%s", err.text);
+    GDN_CHECK(strstr(said, "2 files of weights, 3 tensors: ") &&
+                  strstr(said, "1 entry of the folder is no file"),
+              "%s", said);
+    free(said);
+    json_t *metadata = json_pack("{s:s}", gdn_convert_note, note);
+    gdn_tensor one = made("m.linear_attn.A_log", GDN_DTYPE_F32, 1, &third);
+    write_tensors(path_of("third.safetensors"), &one, 1, metadata);
+    json_decref(metadata);
+    GDN_CHECK(command(WORDS(path_of("third.safetensors"), "-c", "hf", "-n"), &said) == GDN_OK, "%s",
+              err.text);
+    GDN_CHECK(strstr(said, "1 file of weights, 1 tensor: ") && strstr(said, "note: 1 tensor keeps its dtype"),
+              "%s", said);
+    free(said);
+}
+END_TEST
+
 /* Python's json in every layout comes back as it was. */
 START_TEST(layouts_of_the_index)
 {
@@ -979,6 +1035,9 @@ int main(void)
                                   order_of_tensors,
                                   chains,
                                   whole_folder,
+                                  size_in_the_index,
+                                  ignored_signals,
+                                  numbers_in_words,
                                   layouts_of_the_index,
                                   dry_run,
                                   sparse,
