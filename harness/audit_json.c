@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* audit_json -- an audit for machines; see audit.h. JSON has no NaN and no infinity: null stands for them. */
+#include "harness/json_file.h"
 #include "harness/audit.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "harness/shown.h"
-
-static void set(json_t *o, const char *key, double x)
-{
-    json_object_set_new(o, key, isfinite(x) ? json_real(x) : json_null());
-}
 
 static void set_count(json_t *o, const char *key, int64_t n)
 {
@@ -29,10 +25,10 @@ static json_t *weight_json(const gdn_audit_tensor *t)
     for (int way = 0; way < GDN_AUDIT_WAYS; way++) {
         json_t *w = json_object();
         set_count(w, "changed", t->weight.changed[way]);
-        set(w, "rms", t->weight.rms[way]);
+        json_object_set_new(w, "rms", gdn_json_number(t->weight.rms[way]));
         json_object_set_new(o, keys[way], w);
     }
-    set(o, "lost_at_most", t->weight.lost);
+    json_object_set_new(o, "lost_at_most", gdn_json_number(t->weight.lost));
     return o;
 }
 
@@ -48,10 +44,10 @@ static json_t *tensor_json(const gdn_audit_tensor *t)
     set_count(o, "bf16_exact", t->bf16_exact);
     set_count(o, "fp16_exact", t->fp16_exact);
     set_count(o, "nonfinite", t->nonfinite);
-    set(o, "min", t->min);
-    set(o, "max", t->max);
+    json_object_set_new(o, "min", gdn_json_number(t->min));
+    json_object_set_new(o, "max", gdn_json_number(t->max));
     json_object_set_new(o, "verdict", json_string(gdn_audit_verdict_text(t)));
-    set(o, "chance_log2", t->chance);
+    json_object_set_new(o, "chance_log2", gdn_json_number(t->chance));
     if (t->key.param == GDN_PARAM_NORM_WEIGHT)
         json_object_set_new(o, "bf16", weight_json(t));
     return o;
@@ -77,8 +73,8 @@ static json_t *verdicts_json(const gdn_audit *x)
 static json_t *cost_json(const gdn_audit_cost *c)
 {
     json_t *o = json_object();
-    set(o, "predicted", c->predicted);
-    set(o, "at_most", c->at_most);
+    json_object_set_new(o, "predicted", gdn_json_number(c->predicted));
+    json_object_set_new(o, "at_most", gdn_json_number(c->at_most));
     return o;
 }
 
@@ -105,7 +101,7 @@ static json_t *head_json(const gdn_audit *x, const gdn_audit_head *h)
         const gdn_audit_cost *cost;
     } costs[] = {{"o_a_log", &h->o_a_log}, {"o_dt_bias", &h->o_dt_bias}, {"o", &h->o}, {"y", &h->y}};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        set(o, numbers[i].key, numbers[i].value);
+        json_object_set_new(o, numbers[i].key, gdn_json_number(numbers[i].value));
     for (size_t i = 0; i < sizeof costs / sizeof costs[0]; i++)
         json_object_set_new(o, costs[i].key, cost_json(costs[i].cost));
     return o;

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "harness/json_file.h"
 #include "harness/claims.h"
 #include "harness/commands.h"
 
@@ -168,11 +169,6 @@ static void print_table(const gdn_judgement *j, size_t n)
 
 /* ---- as JSON ---- */
 
-static void set_number(json_t *o, const char *key, double x)
-{
-    json_object_set_new(o, key, isfinite(x) ? json_real(x) : json_null());
-}
-
 static json_t *values_json(const gdn_judgement *j)
 {
     json_t *all = json_array();
@@ -182,9 +178,9 @@ static json_t *values_json(const gdn_judgement *j)
         if (x->text)
             json_object_set_new(o, "value", json_string(x->text));
         else
-            set_number(o, "value", x->value);
-        set_number(o, "lo", x->lo);
-        set_number(o, "hi", x->hi);
+            json_object_set_new(o, "value", gdn_json_number(x->value));
+        json_object_set_new(o, "lo", gdn_json_number(x->lo));
+        json_object_set_new(o, "hi", gdn_json_number(x->hi));
         json_array_append_new(all, o);
     }
     return all;

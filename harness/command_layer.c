@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "harness/json_file.h"
 #include "harness/commands.h"
 #include "harness/layer_measure.h"
 #include "reference/gdn_mpfr.h"
@@ -61,12 +62,6 @@ static gdn_status no_recipe(const char *name, gdn_error *err)
     return gdn_fail(err, GDN_BAD_INPUT, "layer: --recipe: '%s' is no layer recipe; allowed: %s", name, names);
 }
 
-/* JSON has no NaN or infinity: null. */
-static void put(json_t *o, const char *key, double x)
-{
-    json_object_set_new(o, key, isfinite(x) ? json_real(x) : json_null());
-}
-
 /* One stage of one recipe as a line, or as an entry of the array. */
 static void show_stage(const gdn_layer_file *f, const gdn_layer_recipe *recipe, gdn_layer_stage stage,
                        const gdn_layer_outputs *truth, const gdn_layer_outputs *run, json_t *rows)
@@ -93,14 +88,14 @@ static void show_stage(const gdn_layer_file *f, const gdn_layer_recipe *recipe, 
     json_t *o =
         json_pack("{s:s, s:s, s:s, s:I}", "recipe", recipe->name, "stage", gdn_layer_stage_names[stage],
                   "format", gdn_formats[format].name, "elements", (json_int_t)n);
-    put(o, "rel_l2", mine.rel_l2);
-    put(o, "max_ulp", mine.max_ulp);
+    json_object_set_new(o, "rel_l2", gdn_json_number(mine.rel_l2));
+    json_object_set_new(o, "max_ulp", gdn_json_number(mine.max_ulp));
     if (theirs) {
         json_t *r = json_pack("{s:s, s:I, s:I, s:I}", "format", gdn_formats[f->recorded_format[stage]].name,
                               "same", (json_int_t)steps.same, "one_ulp", (json_int_t)steps.one, "more",
                               (json_int_t)steps.more);
-        put(r, "rel_l2", recorded.rel_l2);
-        put(r, "max_ulp", recorded.max_ulp);
+        json_object_set_new(r, "rel_l2", gdn_json_number(recorded.rel_l2));
+        json_object_set_new(r, "max_ulp", gdn_json_number(recorded.max_ulp));
         json_object_set_new(o, "recorded", r);
     }
     json_array_append_new(rows, o);

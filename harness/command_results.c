@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "harness/json_file.h"
 #include "harness/commands.h"
 #include "harness/results_index.h"
 
@@ -114,11 +115,6 @@ static void print_text(const gdn_index *x, const arguments *a)
                    x->result[i].finding);
 }
 
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 static json_t *values_json(const gdn_judgement *j)
 {
     json_t *all = json_array();
@@ -127,8 +123,8 @@ static json_t *values_json(const gdn_judgement *j)
         const gdn_claim_number *x = &j->number[v];
         json_array_append_new(all, json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", c->name,
                                              c->sql ? "sql" : "of", c->sql ? c->sql : c->of, "value",
-                                             x->text ? json_string(x->text) : number(x->value), "lo",
-                                             number(x->lo), "hi", number(x->hi)));
+                                             x->text ? json_string(x->text) : gdn_json_number(x->value), "lo",
+                                             gdn_json_number(x->lo), "hi", gdn_json_number(x->hi)));
     }
     return all;
 }

@@ -3,6 +3,7 @@
 #include "harness/json_file.h"
 
 #include <errno.h>
+#include <math.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -126,4 +127,9 @@ done:
     if (fd >= 0)
         close(fd); /* a file that was only read has nothing to lose here */
     return status;
+}
+
+json_t *gdn_json_number(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
 }

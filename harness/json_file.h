@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * json_file -- the JSON files of a checkpoint, which are untrusted: one object with unique keys, of at most
- * GDN_JSON_BYTES bytes and GDN_JSON_VALUES values, so that no file takes more than a few hundred MB to read.
+ * json_file -- numbers as JSON; and the JSON files of a checkpoint, which are untrusted: one object with
+ * unique keys, of at most GDN_JSON_BYTES bytes and GDN_JSON_VALUES values, so that no file takes more than a
+ * few hundred MB to read.
  */
 #ifndef GDN_HARNESS_JSON_FILE_H
 #define GDN_HARNESS_JSON_FILE_H
@@ -21,6 +22,9 @@ gdn_status gdn_json_read(const char *path, json_t **out, gdn_error *err);
 
 /* The same of bytes: [n] in memory; path: what they are called. */
 gdn_status gdn_json_parse(const char *bytes, size_t n, const char *path, json_t **out, gdn_error *err);
+
+/* A number for a file of ours: JSON has no NaN or infinity, they are null. */
+json_t *gdn_json_number(double x);
 
 /* The byte offset of what jansson refused. */
 size_t gdn_json_error_at(const json_error_t *why);

@@ -4,18 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "harness/json_file.h"
 #include "harness/judge_parts.h"
 #include "harness/lockstep.h"
 #include "harness/outfile.h"
 #include "harness/shown.h"
 
 enum { DD_BITS = 106 };
-
-/* JSON has no NaN or infinity: null. */
-static void put(json_t *o, const char *key, double x)
-{
-    json_object_set_new(o, key, isfinite(x) ? json_real(x) : json_null());
-}
 
 static void put_text(json_t *o, const char *key, const char *text)
 {
@@ -26,13 +21,13 @@ static void put_text(json_t *o, const char *key, const char *text)
 
 static void put_measures(json_t *o, const gdn_row *r)
 {
-    put(o, "rel_l2", r->rel_l2);
-    put(o, "nmse", r->nmse);
-    put(o, "bias", r->bias);
-    put(o, "max_ulp", r->max_ulp);
-    put(o, "bits", r->bits);
-    put(o, "cosine", r->cosine);
-    put(o, "uncertainty", r->uncertainty);
+    json_object_set_new(o, "rel_l2", gdn_json_number(r->rel_l2));
+    json_object_set_new(o, "nmse", gdn_json_number(r->nmse));
+    json_object_set_new(o, "bias", gdn_json_number(r->bias));
+    json_object_set_new(o, "max_ulp", gdn_json_number(r->max_ulp));
+    json_object_set_new(o, "bits", gdn_json_number(r->bits));
+    json_object_set_new(o, "cosine", gdn_json_number(r->cosine));
+    json_object_set_new(o, "uncertainty", gdn_json_number(r->uncertainty));
     put_text(o, "reference", r->reference);
     put_text(o, "flag", r->flag);
 }
@@ -41,9 +36,9 @@ static void put_measures(json_t *o, const gdn_row *r)
 static json_t *part(const gdn_row *r)
 {
     json_t *o = json_object();
-    put(o, "rel_l2", r->rel_l2);
-    put(o, "bias", r->bias);
-    put(o, "uncertainty", r->uncertainty);
+    json_object_set_new(o, "rel_l2", gdn_json_number(r->rel_l2));
+    json_object_set_new(o, "bias", gdn_json_number(r->bias));
+    json_object_set_new(o, "uncertainty", gdn_json_number(r->uncertainty));
     put_text(o, "flag", r->flag);
     return o;
 }
@@ -73,17 +68,17 @@ static json_t *looks_like(const gdn_likeness *l)
     put_text(o, "text", l->text);
     put_text(o, "verdict", gdn_likeness_verdict_names[l->verdict]);
     put_text(o, "name", best ? best->name : NULL);
-    put(o, "explained", best ? best->explained : (double)NAN);
-    put(o, "correlation", best ? best->correlation : (double)NAN);
-    put(o, "size", best ? best->size : (double)NAN);
+    json_object_set_new(o, "explained", gdn_json_number(best ? best->explained : (double)NAN));
+    json_object_set_new(o, "correlation", gdn_json_number(best ? best->correlation : (double)NAN));
+    json_object_set_new(o, "size", gdn_json_number(best ? best->size : (double)NAN));
     json_object_set_new(o, "tokens", json_integer(l->tokens));
     put_text(o, "values_fit", gdn_formats[l->grid].name);
     for (int i = 0; i < l->rows; i++) {
         json_t *row = json_object();
         put_text(row, "name", l->row[i].name);
-        put(row, "explained", l->row[i].explained);
-        put(row, "correlation", l->row[i].correlation);
-        put(row, "size", l->row[i].size);
+        json_object_set_new(row, "explained", gdn_json_number(l->row[i].explained));
+        json_object_set_new(row, "correlation", gdn_json_number(l->row[i].correlation));
+        json_object_set_new(row, "size", gdn_json_number(l->row[i].size));
         json_array_append_new(rows, row);
     }
     json_object_set_new(o, "candidates", rows);
@@ -147,11 +142,11 @@ json_t *gdn_judge_to_json(const gdn_judge *j)
         json_object_set_new(o, sizes[i].key, json_integer(sizes[i].x));
     put_text(o, "gate", j->given ? "given" : "params");
     json_object_set_new(o, "l2norm", json_boolean(!p->no_l2norm));
-    put(o, "scale", p->scale != 0 ? p->scale : 1 / sqrt(j->shape.dk));
+    json_object_set_new(o, "scale", gdn_json_number(p->scale != 0 ? p->scale : 1 / sqrt(j->shape.dk)));
     json_object_set_new(o, "reference", reference(j));
     put_text(o, "profile", p->profile);
     put_text(o, "criterion", p->criterion);
-    put(o, "max_rel_l2", p->max_rel_l2 > 0 ? p->max_rel_l2 : (double)NAN);
+    json_object_set_new(o, "max_rel_l2", gdn_json_number(p->max_rel_l2 > 0 ? p->max_rel_l2 : (double)NAN));
     json_object_set_new(o, "windows_of",
                         p->head == GDN_ALL_HEADS ? json_string("all heads") : json_integer(p->head));
     for (int i = 0; i < j->count; i++)

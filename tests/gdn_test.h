@@ -9,6 +9,7 @@
 #define GDN_TESTS_GDN_TEST_H
 
 #include <check.h>
+#include <ftw.h>
 #include <math.h>
 #include <mpfr.h>
 #include <stdbool.h>
@@ -150,6 +151,18 @@ static inline bool gdn_test_scratch(char *path, size_t size, const char *name)
         return true;
     perror(path);
     return false;
+}
+
+static inline int gdn_test_remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    (void)st, (void)type, (void)where;
+    return remove(path);
+}
+
+/* Remove a directory with all that is in it; links are removed, not followed. 0 when all is gone. */
+static inline int gdn_test_remove(const char *path)
+{
+    return nftw(path, gdn_test_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* Sixty-four random bits (splitmix64); *state is the seed and moves on. */

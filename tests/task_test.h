@@ -6,7 +6,6 @@
 #ifndef GDN_TESTS_TASK_TEST_H
 #define GDN_TESTS_TASK_TEST_H
 
-#include <ftw.h>
 #include <stdarg.h>
 #include <unistd.h>
 
@@ -168,21 +167,13 @@ static inline void write_tensors(const char *name, const tensor *t, int n)
 
 /* ---- the program ---- */
 
-static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-    (void)st;
-    (void)type;
-    (void)f;
-    return remove(path);
-}
-
 /* Run tests in a scratch directory of their own. */
 static inline int gdn_task_test_run(const char *name, const TTest *const *tests, size_t n)
 {
     if (!gdn_test_scratch(scratch, sizeof scratch, name))
         return EXIT_FAILURE;
     int status = gdn_test_run(name, tests, n);
-    nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    gdn_test_remove(scratch);
     return status;
 }
 

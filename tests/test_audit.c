@@ -7,7 +7,6 @@
 #include "tests/gdn_test.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <jansson.h>
 #include <limits.h>
 #include <spawn.h>
@@ -47,17 +46,9 @@ static const char *path_of(const char *name)
     return p;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-    (void)st;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
-
 static void leave_scratch(void)
 {
-    nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    gdn_test_remove(scratch);
 }
 
 static void enter_scratch(void)

@@ -5,7 +5,6 @@
  */
 #include "harness/budget.h"
 
-#include <ftw.h>
 #include <unistd.h>
 
 #include "base/inputs.h"
@@ -580,12 +579,6 @@ END_TEST
 
 /* ---- all ---- */
 
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *where)
-{
-    (void)st, (void)flag, (void)where;
-    return remove(path);
-}
-
 int main(void)
 {
     const TTest *const tests[] = {additive_game,         interactions,     axioms,      expansion,
@@ -594,6 +587,6 @@ int main(void)
     if (!gdn_test_scratch(scratch, sizeof scratch, "budget"))
         return EXIT_FAILURE;
     int status = gdn_test_run("budget", tests, sizeof tests / sizeof tests[0]);
-    nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    gdn_test_remove(scratch);
     return status;
 }

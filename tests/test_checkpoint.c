@@ -5,7 +5,6 @@
  */
 #include "tests/gdn_test.h"
 
-#include <ftw.h>
 #include <stdarg.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -71,14 +70,6 @@ static void write_shard(const char *name, int value, ...)
     GDN_CHECK(fclose(f) == 0, "cannot write %s", name);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-    (void)st;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
-
 static void make_scratch(void)
 {
     ck_assert(gdn_test_scratch(scratch, sizeof scratch, "checkpoint"));
@@ -86,7 +77,7 @@ static void make_scratch(void)
 
 static void remove_scratch(void)
 {
-    nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    gdn_test_remove(scratch);
 }
 
 static const char *golden(const char *name)

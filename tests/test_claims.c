@@ -5,7 +5,6 @@
  */
 #include "harness/claims.h"
 
-#include <ftw.h>
 #include <jansson.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,15 +53,9 @@ static void make(void)
     write_file("two/probes.csv", "probe,case_name,measure,value,unit\nfold,1e-4,bits,0,\nfold,none,bits,,\n");
 }
 
-static int forget(const char *path, const struct stat *st, int flag, struct FTW *where)
-{
-    (void)st, (void)flag, (void)where;
-    return remove(path);
-}
-
 static void clean(void)
 {
-    nftw(dir, forget, 8, FTW_DEPTH | FTW_PHYS);
+    gdn_test_remove(dir);
 }
 
 /* A claim called A1 over `experiments`, x by `sql`; further lines as they are. */

@@ -8,7 +8,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -49,15 +48,9 @@ static const char *golden(const char *name)
     return p;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
 static void empty_scratch(void)
 {
-    nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    gdn_test_remove(scratch);
     GDN_CHECK(mkdir(scratch, 0777) == 0, "cannot make %s", scratch);
 }
 
@@ -1059,6 +1052,6 @@ int main(void)
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
-    nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    gdn_test_remove(scratch);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -5,7 +5,6 @@
  */
 #include "tests/gdn_test.h"
 
-#include <ftw.h>
 #include <glob.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -844,14 +843,6 @@ START_TEST(nearest)
 }
 END_TEST
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-    (void)st;
-    (void)type;
-    (void)f;
-    return remove(path);
-}
-
 int main(void)
 {
     const TTest *const tests[] = {bad_keys_and_words,
@@ -881,6 +872,6 @@ int main(void)
     if (!gdn_test_scratch(scratch, sizeof scratch, "experiment"))
         return EXIT_FAILURE;
     int status = gdn_test_run("experiment", tests, sizeof tests / sizeof tests[0]);
-    nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    gdn_test_remove(scratch);
     return status;
 }

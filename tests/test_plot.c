@@ -6,7 +6,6 @@
 #include "harness/plot.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <glob.h>
 #include <math.h>
 #include <stdarg.h>
@@ -137,8 +136,7 @@ static void write_manifest(void)
 
 static void make(void)
 {
-    snprintf(dir, sizeof dir, "/tmp/gdn_test_plot_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    ck_assert(gdn_test_scratch(dir, sizeof dir, "plot"));
     write_summary();
     write_last();
     write_heat(5);
@@ -146,15 +144,9 @@ static void make(void)
     write_manifest();
 }
 
-static int forget(const char *path, const struct stat *st, int flag, struct FTW *where)
-{
-    (void)st, (void)flag, (void)where;
-    return remove(path);
-}
-
 static void unmake(void)
 {
-    nftw(dir, forget, 8, FTW_DEPTH | FTW_PHYS);
+    gdn_test_remove(dir);
 }
 
 /* A file as a string; to be freed. */

@@ -6,7 +6,6 @@
  */
 #include "tests/gdn_test.h"
 
-#include <ftw.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,14 +41,6 @@ static void write_text(const char *name, const char *text)
     GDN_CHECK(f && fputs(text, f) >= 0 && fclose(f) == 0, "cannot write %s", name);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-    (void)st;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
-
 static void make_scratch(void)
 {
     ck_assert(gdn_test_scratch(scratch, sizeof scratch, "probe"));
@@ -57,7 +48,7 @@ static void make_scratch(void)
 
 static void remove_scratch(void)
 {
-    nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    gdn_test_remove(scratch);
 }
 
 static const char *golden(const char *name)

@@ -6,7 +6,6 @@
 #include "harness/report.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -108,21 +107,14 @@ static void write_results(const results *r)
 static results make_results(void)
 {
     results r = {.storage = 0.00123, .control = 0, .slope = 1.01, .population = "iso-1"};
-    snprintf(r.dir, sizeof r.dir, "/tmp/gdn_test_report_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(r.dir));
+    ck_assert(gdn_test_scratch(r.dir, sizeof r.dir, "report"));
     write_results(&r);
     return r;
 }
 
-static int forget(const char *path, const struct stat *st, int flag, struct FTW *where)
-{
-    (void)st, (void)flag, (void)where;
-    return remove(path);
-}
-
 static void remove_results(const results *r)
 {
-    nftw(r->dir, forget, 8, FTW_DEPTH | FTW_PHYS);
+    gdn_test_remove(r->dir);
 }
 
 /* A file of the directory as a string; to be freed. */

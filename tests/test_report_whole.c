@@ -4,7 +4,6 @@
  * ledgers, each linked to its rows; its page is sound HTML that stands alone and whose links lead somewhere.
  */
 #include <ctype.h>
-#include <ftw.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -154,8 +153,7 @@ static fixture make(double storage)
     static char summary[65536];
     char *s = summary;
     fixture x;
-    snprintf(x.root, sizeof x.root, "/tmp/gdn_test_whole_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(x.root));
+    ck_assert(gdn_test_scratch(x.root, sizeof x.root, "whole"));
     make_dir(&x, "tiny");
     make_dir(&x, "tiny/figures");
     for (int i = 0; i < 18; i++)
@@ -171,15 +169,9 @@ static fixture make(double storage)
     return x;
 }
 
-static int forget(const char *path, const struct stat *st, int flag, struct FTW *where)
-{
-    (void)st, (void)flag, (void)where;
-    return remove(path);
-}
-
 static void unmake(const fixture *x)
 {
-    nftw(x->root, forget, 8, FTW_DEPTH | FTW_PHYS);
+    gdn_test_remove(x->root);
 }
 
 static char *text_of(const fixture *x, const char *name)
@@ -413,8 +405,7 @@ static fixture committed(void)
     static const char *const folders[] = {"storage", "compounding", "state_cache", "storage_alternatives",
                                           "budget",  "probes",      "out_norm"};
     fixture x;
-    snprintf(x.root, sizeof x.root, "/tmp/gdn_test_whole_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(x.root));
+    ck_assert(gdn_test_scratch(x.root, sizeof x.root, "whole"));
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
         char from[64], path[512], to[256];
         snprintf(from, sizeof from, "results/%s", folders[i]);

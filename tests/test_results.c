@@ -6,7 +6,6 @@
 #include "harness/results_index.h"
 
 #include <ctype.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -94,15 +93,9 @@ static void make(void)
     write_ledger(head, finding);
 }
 
-static int forget(const char *path, const struct stat *st, int flag, struct FTW *where)
-{
-    (void)st, (void)flag, (void)where;
-    return remove(path);
-}
-
 static void clean(void)
 {
-    nftw(dir, forget, 8, FTW_DEPTH | FTW_PHYS);
+    gdn_test_remove(dir);
 }
 
 static gdn_status open_scratch(gdn_index *x)

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <float.h>
-#include <ftw.h>
 #include <sched.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -1077,14 +1076,6 @@ START_TEST(export_without_room)
 }
 END_TEST
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-    (void)st;
-    (void)type;
-    (void)f;
-    return remove(path);
-}
-
 int main(void)
 {
     const TTest *const tests[] = {columns_come_back,
@@ -1118,6 +1109,6 @@ int main(void)
     if (!gdn_test_scratch(scratch, sizeof scratch, "store"))
         return EXIT_FAILURE;
     int status = gdn_test_run("store", tests, sizeof tests / sizeof tests[0]);
-    nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    gdn_test_remove(scratch);
     return status;
 }
