@@ -130,8 +130,11 @@ do for [p = 1:populations] {
     if (any_over) { set xtics add ((last ? '> 10' : '') right_over) }
     if (any_infinite) { set xtics add ((last ? 'inf' : '') right_infinite) }
     set label 1 POPULATION[p] at graph 0, screen 1 - (top - 26) / H noenhanced font font12
-    set label 2 (one_length ? '' : sprintf('T = %d, ', LENGTH[p])).sprintf('n = %d', COUNT[p]) at graph 1, screen 1 - (top - 26) / H right \
-        font font10 textcolor rgb GREY
+    size = (one_length ? '' : sprintf('T = %d, ', LENGTH[p])).sprintf('n = %d', COUNT[p])
+    if (6.5 * strlen(POPULATION[p]) + 5.5 * strlen(size) + 6 < PANEL) {
+        set label 2 size at graph 1, screen 1 - (top - 26) / H right font font10 textcolor rgb GREY
+    } else {   # beside a long name there is no room: below it
+        set label 2 size at graph 0, screen 1 - (top - 7) / H left font font10 textcolor rgb GREY }
     if (left_edge < low) { set object 1 rectangle from left_edge, graph 0 to low, graph 1 behind fillcolor \
         rgb '#ededed' fillstyle solid 1 noborder }
     if (right_edge > high) { set object 2 rectangle from high, graph 0 to right_edge, graph 1 behind \
