@@ -19,6 +19,7 @@ enum { SINGLE, SHAPLEY, RELIEF, PER_MEMBER };
 enum { NONE, RSS, ALL, PER_HEAD };
 
 typedef struct head {
+    int64_t seed;
     double gamma;
     double member[PER_MEMBER][GDN_BUDGET_MEMBERS];
     double whole[PER_HEAD];
@@ -40,7 +41,7 @@ typedef struct budget {
     int64_t length;
     head *heads; /* [count] */
     size_t count, room, left_out;
-    double *x; /* [room] */
+    gdn_drawn *x; /* [room] */
     /* the head at work */
     int64_t seed, head;
     double gamma, v[SUBSETS];
@@ -82,12 +83,13 @@ static gdn_status end_head(budget *b, gdn_error *err)
         if (!heads)
             return gdn_no_memory(err, "an error budget");
         b->heads = heads;
-        double *x = realloc(b->x, room * sizeof *x);
+        gdn_drawn *x = realloc(b->x, room * sizeof *x);
         if (!x)
             return gdn_no_memory(err, "an error budget");
         b->x = x;
         b->room = room;
     }
+    b->heads[b->count].seed = b->seed;
     b->heads[b->count].gamma = b->gamma;
     measure(b->v, b->n, &b->heads[b->count++]);
     return GDN_OK;
@@ -101,16 +103,16 @@ static int slower(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Median and interval over n heads of the double at this offset of a head; how many have it in *have. */
-static gdn_interval over(const budget *b, const head *heads, size_t n, size_t offset, size_t *have)
+/* The doubles at this offset of n heads, as far as they are numbers, into b->x; returns how many. */
+static size_t gather(const budget *b, const head *heads, size_t n, size_t offset)
 {
-    *have = 0;
+    size_t have = 0;
     for (size_t i = 0; i < n; i++) {
         double x = *(const double *)(const void *)((const char *)&heads[i] + offset);
         if (!isnan(x))
-            b->x[(*have)++] = x;
+            b->x[have++] = (gdn_drawn){x, heads[i].seed};
     }
-    return gdn_median_interval(b->x, *have);
+    return have;
 }
 
 static size_t member_offset(int which, int i)
@@ -148,19 +150,27 @@ static int find_best(const gdn_interval *relief, int n, bool *sure)
 }
 
 /* The lines of one group of heads. */
-static void put_group(const budget *b, const char *group, const head *heads, size_t n, size_t left_out)
+static gdn_status put_group(const budget *b, const char *group, const head *heads, size_t n, size_t left_out,
+                            gdn_error *err)
 {
     gdn_interval member[PER_MEMBER][GDN_BUDGET_MEMBERS], whole[PER_HEAD];
     size_t have, split = 0;
     bool sure;
-    double gamma = over(b, heads, n, offsetof(head, gamma), &have).median;
-    for (int w = 0; w < PER_HEAD; w++)
-        whole[w] = over(b, heads, n, offsetof(head, whole) + sizeof(double) * (size_t)w, &have);
+    gdn_status status = GDN_OK;
+    for (int w = 0; w < PER_HEAD && !status; w++) {
+        have = gather(b, heads, n, offsetof(head, whole) + sizeof(double) * (size_t)w);
+        status = gdn_median_interval(b->x, have, &whole[w], err);
+    }
     for (int w = 0; w < PER_MEMBER; w++)
-        for (int i = 0; i < b->n; i++) {
-            member[w][i] = over(b, heads, n, member_offset(w, i), &have);
+        for (int i = 0; i < b->n && !status; i++) {
+            have = gather(b, heads, n, member_offset(w, i));
             split = w == SHAPLEY ? have : split;
+            status = gdn_median_interval(b->x, have, &member[w][i], err);
         }
+    if (status)
+        return status;
+    have = gather(b, heads, n, offsetof(head, gamma));
+    double gamma = gdn_drawn_median(b->x, have);
     int best = find_best(member[RELIEF], b->n, &sure);
     for (int i = 0; i < b->n; i++) {
         fprintf(b->f, "%s,%s,%" PRId64 ",%s,%s", b->population, b->keys, b->length, b->quantity, group);
@@ -172,6 +182,7 @@ static void put_group(const budget *b, const char *group, const head *heads, siz
             put_interval(b->f, whole[w]);
         fprintf(b->f, ",%zu,%zu,%zu,%d,%d\n", n, split, left_out, i == best, i == best && sure);
     }
+    return GDN_OK;
 }
 
 /* The measurement at work has come to its end. */
@@ -181,10 +192,10 @@ static gdn_status end_measurement(budget *b, gdn_error *err)
     gdn_status status = end_head(b, err);
     if (!status && (b->count || b->left_out)) {
         qsort(b->heads, b->count, sizeof *b->heads, slower);
-        put_group(b, "all", b->heads, b->count, b->left_out);
-        for (size_t t = 0; t < THIRDS && b->count >= FEWEST; t++) {
+        status = put_group(b, "all", b->heads, b->count, b->left_out, err);
+        for (size_t t = 0; t < THIRDS && b->count >= FEWEST && !status; t++) {
             size_t from = t * b->count / THIRDS, to = (t + 1) * b->count / THIRDS;
-            put_group(b, thirds[t], b->heads + from, to - from, 0);
+            status = put_group(b, thirds[t], b->heads + from, to - from, 0, err);
         }
     }
     b->count = b->left_out = 0;

@@ -91,7 +91,7 @@ static void median_final(sqlite3_context *context)
     else if (l->failed)
         sqlite3_result_error_nomem(context);
     else
-        sqlite3_result_double(context, gdn_median_interval(l->x, l->n).median);
+        sqlite3_result_double(context, gdn_median(l->x, l->n));
     if (l)
         free(l->x);
 }

@@ -150,25 +150,25 @@ static gdn_status tasks(gdn_store *store, FILE *f, const char *const *ids, int n
 
 /* ---- groups: rows that differ in seed and head only ---- */
 
-/* A growing list of doubles. */
+/* A growing list of numbers and their seeds. */
 typedef struct list {
-    double *x;
+    gdn_drawn *x;
     size_t n, room;
 } list;
 
-static gdn_status push(list *l, double x, gdn_error *err)
+static gdn_status push(list *l, double x, int64_t seed, gdn_error *err)
 {
     if (isnan(x))
         return GDN_OK;
     if (l->n == l->room) {
         size_t room = l->room ? 2 * l->room : 64;
-        double *grown = realloc(l->x, room * sizeof *grown);
+        gdn_drawn *grown = realloc(l->x, room * sizeof *grown);
         if (!grown)
             return gdn_no_memory(err, "a summary");
         l->x = grown;
         l->room = room;
     }
-    l->x[l->n++] = x;
+    l->x[l->n++] = (gdn_drawn){x, seed};
     return GDN_OK;
 }
 
@@ -180,12 +180,14 @@ static void put_real(FILE *f, double x)
         fprintf(f, ",%.17g", x);
 }
 
-static void put_interval(FILE *f, list *l)
+static gdn_status put_interval(FILE *f, list *l, gdn_error *err)
 {
-    gdn_interval i = gdn_median_interval(l->x, l->n);
+    gdn_interval i;
+    gdn_status status = gdn_median_interval(l->x, l->n, &i, err);
     put_real(f, i.median);
     put_real(f, i.lo);
     put_real(f, i.hi);
+    return status;
 }
 
 /* What a group of the summary is told apart by, as the first fields of its line. */
@@ -208,40 +210,46 @@ typedef struct summary {
     char reference[16];
     list rel, bias, ratio, predicted, gamma, gamma_eff;
     double max_ulp, uncertainty;
-    int64_t rows, below, zero, nonfinite;
+    int64_t rows, seeds, last_seed, below, zero, nonfinite;
 } summary;
 
-static void summary_flush(summary *s)
+static gdn_status summary_flush(summary *s, gdn_error *err)
 {
     if (!s->rows)
-        return;
-    fprintf(s->f, "%s,%zu", s->key, s->rel.n);
-    put_interval(s->f, &s->rel);
-    put_interval(s->f, &s->bias);
+        return GDN_OK;
+    fprintf(s->f, "%s,%zu,%" PRId64, s->key, s->rel.n, s->seeds);
+    gdn_status status = put_interval(s->f, &s->rel, err);
+    if (!status)
+        status = put_interval(s->f, &s->bias, err);
     put_real(s->f, s->max_ulp);
-    put_real(s->f, gdn_median_interval(s->predicted.x, s->predicted.n).median);
-    put_interval(s->f, &s->ratio);
-    put_real(s->f, gdn_median_interval(s->gamma.x, s->gamma.n).median);
-    put_real(s->f, gdn_median_interval(s->gamma_eff.x, s->gamma_eff.n).median);
+    put_real(s->f, gdn_drawn_median(s->predicted.x, s->predicted.n));
+    if (!status)
+        status = put_interval(s->f, &s->ratio, err);
+    put_real(s->f, gdn_drawn_median(s->gamma.x, s->gamma.n));
+    put_real(s->f, gdn_drawn_median(s->gamma_eff.x, s->gamma_eff.n));
     put_real(s->f, s->uncertainty);
     fprintf(s->f, ",%s,%" PRId64 ",%" PRId64 ",%" PRId64 "\n", s->reference, s->below, s->zero, s->nonfinite);
     s->rel.n = s->bias.n = s->ratio.n = s->predicted.n = s->gamma.n = s->gamma_eff.n = 0;
     s->max_ulp = NAN;
     s->uncertainty = 0;
-    s->rows = s->below = s->zero = s->nonfinite = 0;
+    s->rows = s->seeds = s->below = s->zero = s->nonfinite = 0;
+    return status;
 }
 
 static gdn_status summary_row(void *context, const gdn_row *r, gdn_error *err)
 {
     summary *s = context;
     char key[1024];
+    gdn_status status = GDN_OK;
     if (gdn_budget_inner(r->profile))
         return GDN_OK;
     group_key(r, true, key, sizeof key);
     if (strcmp(key, s->key) != 0) {
-        summary_flush(s);
+        status = summary_flush(s, err);
         memcpy(s->key, key, sizeof key);
     }
+    s->seeds += !s->rows || r->seed != s->last_seed; /* rows come seed by seed */
+    s->last_seed = r->seed;
     s->rows++;
     s->below += strcmp(r->flag, gdn_flag_names[GDN_BELOW_REFERENCE]) == 0;
     s->zero += strcmp(r->flag, gdn_flag_names[GDN_ZERO_REFERENCE]) == 0;
@@ -251,28 +259,26 @@ static gdn_status summary_row(void *context, const gdn_row *r, gdn_error *err)
     bool base = strcmp(r->reference, "fp64") == 0; /* of several rungs, the least precise one is named */
     if (s->rows == 1 || base)
         snprintf(s->reference, sizeof s->reference, "%s", r->reference);
-    gdn_status status = push(&s->rel, r->rel_l2, err);
-    if (!status)
-        status = push(&s->bias, r->bias, err);
-    if (!status)
-        status = push(&s->predicted, r->predicted, err);
-    if (!status && r->predicted > 0)
-        status = push(&s->ratio, r->rel_l2 / r->predicted, err);
-    if (!status)
-        status = push(&s->gamma, r->gamma, err);
-    if (!status)
-        status = push(&s->gamma_eff, r->gamma_eff, err);
+    const struct {
+        list *to;
+        double x;
+    } numbers[] = {
+        {&s->rel, r->rel_l2},          {&s->bias, r->bias},
+        {&s->predicted, r->predicted}, {&s->ratio, r->predicted > 0 ? r->rel_l2 / r->predicted : (double)NAN},
+        {&s->gamma, r->gamma},         {&s->gamma_eff, r->gamma_eff}};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && !status; i++)
+        status = push(numbers[i].to, numbers[i].x, r->seed, err);
     return status;
 }
 
 static gdn_status summarise(gdn_store *store, FILE *f, const char *const *ids, int n, gdn_error *err)
 {
     summary s = {.f = f, .max_ulp = NAN};
-    fprintf(
-        f,
-        "profile,recipe,mode,population,keys,dk,dv,length,quantity,kind,from,to,n,median,lo,hi,bias,bias_lo,"
-        "bias_hi,max_ulp,predicted,ratio,ratio_lo,ratio_hi,gamma,gamma_eff,uncertainty,reference,n_below,"
-        "n_zero,n_nonfinite\n");
+    fprintf(f,
+            "profile,recipe,mode,population,keys,dk,dv,length,quantity,kind,from,to,n,seeds,median,lo,hi,"
+            "bias,bias_lo,"
+            "bias_hi,max_ulp,predicted,ratio,ratio_lo,ratio_hi,gamma,gamma_eff,uncertainty,reference,n_below,"
+            "n_zero,n_nonfinite\n");
     static const gdn_store_part part = {",profile,recipe,mode,population,keys,dk,dv,length,quantity,kind,"
                                         "from,to,seed,head,rel_l2,bias,max_ulp,"
                                         "predicted,gamma,gamma_eff,uncertainty,reference,flag,",
@@ -282,7 +288,7 @@ static gdn_status summarise(gdn_store *store, FILE *f, const char *const *ids, i
         "population, profile, recipe, mode, quantity, kind, \"to\", \"from\", dk, dv, keys, seed, head",
         summary_row, &s, err);
     if (!status)
-        summary_flush(&s);
+        status = summary_flush(&s, err);
     list *all[] = {&s.rel, &s.bias, &s.ratio, &s.predicted, &s.gamma, &s.gamma_eff};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]->x);
@@ -310,9 +316,9 @@ enum { FIRST_WINDOW = 8 };
 
 static gdn_status growth_head(growth *g, gdn_error *err)
 {
-    gdn_status status = push(&g->slope, gdn_log_slope(g->x, g->y, g->n), err);
+    gdn_status status = push(&g->slope, gdn_log_slope(g->x, g->y, g->n), g->seed, err);
     if (!status)
-        status = push(&g->plateau, gdn_median_interval(g->late, g->late_n).median, err);
+        status = push(&g->plateau, gdn_median(g->late, g->late_n), g->seed, err);
     g->n = g->late_n = 0;
     return status;
 }
@@ -322,8 +328,9 @@ static gdn_status growth_flush(growth *g, gdn_error *err)
     gdn_status status = growth_head(g, err);
     if (!status && (g->slope.n || g->plateau.n)) {
         fprintf(g->f, "%s,%zu", g->key, g->slope.n);
-        put_interval(g->f, &g->slope);
-        put_interval(g->f, &g->plateau);
+        status = put_interval(g->f, &g->slope, err);
+        if (!status)
+            status = put_interval(g->f, &g->plateau, err);
         fprintf(g->f, ",%zu\n", g->plateau.n);
     }
     g->slope.n = g->plateau.n = 0;
@@ -395,8 +402,8 @@ typedef struct heat {
 
 static void heat_flush(heat *h)
 {
-    double median = gdn_median_interval(h->rel.x, h->rel.n).median,
-           rate = gdn_median_interval(h->gamma_eff.x, h->gamma_eff.n).median;
+    double median = gdn_drawn_median(h->rel.x, h->rel.n),
+           rate = gdn_drawn_median(h->gamma_eff.x, h->gamma_eff.n);
     if (median > 0) {
         fprintf(h->f, "%s,%.0f,%zu,%.4g,", h->key, h->bin, h->rel.n, median);
         fprintf(h->f, isnan(rate) ? "\n" : "%.4g\n", rate);
@@ -418,8 +425,8 @@ static gdn_status heat_row(void *context, const gdn_row *r, gdn_error *err)
         memcpy(h->key, key, sizeof key);
         h->bin = bin;
     }
-    gdn_status status = push(&h->rel, r->rel_l2, err);
-    return status ? status : push(&h->gamma_eff, r->gamma_eff, err);
+    gdn_status status = push(&h->rel, r->rel_l2, r->seed, err);
+    return status ? status : push(&h->gamma_eff, r->gamma_eff, r->seed, err);
 }
 
 static gdn_status heats(gdn_store *store, FILE *f, const char *const *ids, int n, gdn_error *err)

@@ -150,7 +150,7 @@ static double median_of(const cell *c, size_t n, size_t offset, double *room)
         if (!isnan(x))
             room[m++] = x;
     }
-    return gdn_median_interval(room, m).median;
+    return gdn_median(room, m);
 }
 
 /* Seeds of a cell become their median, and cells of a head one entry. */

@@ -15,20 +15,35 @@
 
 /* ---- median and interval ---- */
 
+/* Of doubles, each of a seed of its own. */
+static gdn_interval interval_of(const double *x, size_t n)
+{
+    gdn_drawn *drawn = gdn_test_alloc(n, sizeof *drawn);
+    gdn_interval i;
+    gdn_error err;
+    for (size_t k = 0; k < n; k++)
+        drawn[k] = (gdn_drawn){x[k], (int64_t)(n - k)};
+    ck_assert_msg(!gdn_median_interval(drawn, n, &i, &err), "%s", err.text);
+    free(drawn);
+    return i;
+}
+
 START_TEST(median_of_few)
 {
     double none = 0;
-    gdn_interval i = gdn_median_interval(&none, 0);
+    gdn_interval i = interval_of(&none, 0);
     GDN_CHECK(isnan(i.median) && isnan(i.lo) && isnan(i.hi), "of nothing: %a [%a, %a]", i.median, i.lo, i.hi);
     double one[] = {-3.5};
-    i = gdn_median_interval(one, 1);
+    i = interval_of(one, 1);
     GDN_CHECK(i.median == -3.5 && i.lo == -3.5 && i.hi == -3.5, "of one: %a [%a, %a]", i.median, i.lo, i.hi);
     double two[] = {8, 2}; /* the lower median of a resample is 2 with probability 3/4 */
-    i = gdn_median_interval(two, 2);
+    i = interval_of(two, 2);
     GDN_CHECK(i.median == 5 && i.lo == 2 && i.hi == 8, "of two: %a [%a, %a]", i.median, i.lo, i.hi);
     double three[] = {7, 1, 4};
-    i = gdn_median_interval(three, 3);
+    i = interval_of(three, 3);
     GDN_CHECK(i.median == 4 && i.lo == 1 && i.hi == 7, "of three: %a [%a, %a]", i.median, i.lo, i.hi);
+    GDN_CHECK(gdn_median(two, 2) == 5 && gdn_median(three, 3) == 4 && isnan(gdn_median(three, 0)),
+              "medians of two, three and none");
 }
 END_TEST
 
@@ -38,8 +53,127 @@ START_TEST(median_of_equals)
     double x[100];
     for (int i = 0; i < 100; i++)
         x[i] = 0.125;
-    gdn_interval i = gdn_median_interval(x, 100);
+    gdn_interval i = interval_of(x, 100);
     GDN_CHECK(i.median == 0.125 && i.lo == 0.125 && i.hi == 0.125, "%a [%a, %a]", i.median, i.lo, i.hi);
+}
+END_TEST
+
+/* ---- seeds of several heads ---- */
+
+/* Heads that say the same within their seed count once: the interval is that of the seeds. */
+START_TEST(equal_heads_count_once)
+{
+    enum { SEEDS = 9, HEADS = 16 };
+    double x[SEEDS] = {3, 1, 4, 1.5, 9, 2.6, 5, 3.5, 8};
+    gdn_drawn all[SEEDS * HEADS];
+    gdn_interval seeds = interval_of(x, SEEDS), heads;
+    gdn_error err;
+    for (int i = 0; i < SEEDS * HEADS; i++)
+        all[i] = (gdn_drawn){x[i % SEEDS], 100 + i % SEEDS};
+    ck_assert_msg(!gdn_median_interval(all, SEEDS * HEADS, &heads, &err), "%s", err.text);
+    GDN_CHECK(heads.median == seeds.median && heads.lo == seeds.lo && heads.hi == seeds.hi,
+              "%g [%g, %g], of seeds alone %g [%g, %g]", heads.median, heads.lo, heads.hi, seeds.median,
+              seeds.lo, seeds.hi);
+}
+END_TEST
+
+/* The heads of one seed are each drawn by themselves: there is nothing else to draw. */
+START_TEST(one_seed_draws_heads)
+{
+    double x[] = {3, 1, 4, 1.5, 9, 2.6, 5, 3.5, 8};
+    gdn_drawn one[9];
+    gdn_interval heads = interval_of(x, 9), i;
+    gdn_error err;
+    for (int k = 0; k < 9; k++)
+        one[k] = (gdn_drawn){x[k], 1};
+    ck_assert_msg(!gdn_median_interval(one, 9, &i, &err), "%s", err.text);
+    GDN_CHECK(i.median == heads.median && i.lo == heads.lo && i.hi == heads.hi && i.lo < i.hi, "%g [%g, %g]",
+              i.median, i.lo, i.hi);
+}
+END_TEST
+
+/*
+ * Seeds of one to `most` values, whose level is the seed's and the head's: the limits are the values at which
+ * a simulated distribution of the lower (upper) median crosses 2.5 % (97.5 %), to five standard deviations.
+ */
+static void against_simulation(int seeds, int most, double of_seed, gsl_rng *rng)
+{
+    enum { RESAMPLES = 20000, ROOM = 64 * 16 };
+    static gdn_drawn x[ROOM], sorted[ROOM];
+    static double draw[ROOM], lower[RESAMPLES], upper[RESAMPLES];
+    int first[65] = {0}, n = 0;
+    for (int s = 0; s < seeds; s++) {
+        double level = gsl_ran_gaussian(rng, of_seed);
+        for (int h = 1 + (int)gsl_rng_uniform_int(rng, (unsigned long)most); h > 0; h--)
+            x[n++] = (gdn_drawn){level + gsl_ran_gaussian(rng, 1), s};
+        first[s + 1] = n;
+    }
+    gdn_interval i;
+    gdn_error err;
+    memcpy(sorted, x, sizeof x);
+    ck_assert_msg(!gdn_median_interval(sorted, (size_t)n, &i, &err), "%s", err.text);
+    for (int r = 0; r < RESAMPLES; r++) {
+        int m = 0;
+        for (int k = 0; k < seeds; k++) {
+            unsigned long s = gsl_rng_uniform_int(rng, (unsigned long)seeds);
+            for (int j = first[s]; j < first[s + 1] && m < ROOM; j++)
+                draw[m++] = x[j].x;
+        }
+        ck_assert_msg(m < ROOM, "the test's room");
+        gsl_sort(draw, 1, (size_t)m);
+        lower[r] = draw[(m - 1) / 2];
+        upper[r] = draw[m / 2];
+    }
+    int lo_at = 0, lo_below = 0, hi_at = 0, hi_above = 0;
+    for (int r = 0; r < RESAMPLES; r++) {
+        lo_at += lower[r] <= i.lo;
+        lo_below += lower[r] < i.lo;
+        hi_at += upper[r] >= i.hi;
+        hi_above += upper[r] > i.hi;
+    }
+    const double slack = gdn_tolerance.sigmas * sqrt(0.025 * 0.975 / RESAMPLES);
+    GDN_CHECK(
+        (double)lo_at / RESAMPLES >= 0.025 - slack && (double)lo_below / RESAMPLES < 0.025 + slack &&
+            (double)hi_at / RESAMPLES >= 0.025 - slack && (double)hi_above / RESAMPLES < 0.025 + slack,
+        "%d seeds of up to %d heads, spread %g: [%g, %g] is at or beyond %d and %d, beyond %d and %d of %d",
+        seeds, most, of_seed, i.lo, i.hi, lo_at, hi_at, lo_below, hi_above, RESAMPLES);
+}
+
+START_TEST(clusters_against_simulation)
+{
+    gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
+    gsl_rng_set(rng, 20261122);
+    static const struct {
+        int seeds, most;
+        double of_seed;
+    } cases[] = {{2, 4, 1},  {3, 3, 0},  {5, 2, 3},  {8, 8, 0.3},
+                 {8, 15, 2}, {30, 7, 0}, {30, 7, 1}, {30, 12, 5}};
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++)
+        against_simulation(cases[c].seeds, cases[c].most, cases[c].of_seed, rng);
+    gsl_rng_free(rng);
+}
+END_TEST
+
+/* Above GDN_EXACT_SEEDS the limits move by the normal approximation's error only: a place or two in
+ * thousands. */
+START_TEST(many_seeds)
+{
+    enum { HEADS = 3 };
+    const int few = GDN_EXACT_SEEDS, more = few + 1;
+    gdn_interval i[2];
+    gdn_error err;
+    for (int which = 0; which < 2; which++) {
+        const int seeds = which ? more : few, n = HEADS * seeds;
+        gdn_drawn *x = gdn_test_alloc((size_t)n, sizeof *x);
+        uint64_t random = 11;
+        for (int k = 0; k < n; k++)
+            x[k] = (gdn_drawn){gdn_test_uniform(&random, 0, 1), k / HEADS};
+        ck_assert_msg(!gdn_median_interval(x, (size_t)n, &i[which], &err), "%s", err.text);
+        free(x);
+    }
+    GDN_CHECK(fabs(i[0].lo - i[1].lo) < 2e-3 && fabs(i[0].hi - i[1].hi) < 2e-3 && i[0].lo < 0.495 &&
+                  i[0].hi > 0.505,
+              "%g [%g, %g], %g [%g, %g]", i[0].median, i[0].lo, i[0].hi, i[1].median, i[1].lo, i[1].hi);
 }
 END_TEST
 
@@ -82,7 +216,7 @@ START_TEST(interval_against_simulation)
         simulate(n, n < 50 ? RESAMPLES : RESAMPLES / 4, rng, share);
         for (int i = 0; i < n; i++)
             x[i] = n - 1 - i; /* order statistic k is the number k; sorting is theirs */
-        gdn_interval i = gdn_median_interval(x, (size_t)n);
+        gdn_interval i = interval_of(x, (size_t)n);
         int lo = (int)i.lo, hi = (int)i.hi;
         double spread = n < 50 ? slack : 2 * slack;
         GDN_CHECK(share[lo] >= 0.025 - spread && (lo == 0 || share[lo - 1] < 0.025 + spread),
@@ -110,7 +244,7 @@ START_TEST(interval_covers)
         double x[N];
         for (int i = 0; i < N; i++)
             x[i] = gsl_ran_gaussian(rng, 1);
-        gdn_interval i = gdn_median_interval(x, N);
+        gdn_interval i = interval_of(x, N);
         held += i.lo <= 0 && 0 <= i.hi;
     }
     gsl_rng_free(rng);
@@ -129,11 +263,12 @@ START_TEST(interval_of_any_order)
     uint64_t seed = 5;
     for (int i = 0; i < N; i++)
         x[i] = y[N - 1 - i] = gdn_test_uniform(&seed, -1, 1);
-    gdn_interval a = gdn_median_interval(x, N), b = gdn_median_interval(y, N);
+    gdn_interval a = interval_of(x, N), b = interval_of(y, N);
     GDN_CHECK(a.median == b.median && a.lo == b.lo && a.hi == b.hi, "%a [%a, %a], %a [%a, %a]", a.median,
               a.lo, a.hi, b.median, b.lo, b.hi);
     /* 1.96 sqrt(n)/2 places either side of the middle: 53.7 */
     double lo = 0, hi = 0;
+    gsl_sort(x, 1, N);
     for (int i = 0; i < N; i++) {
         lo = x[i] == a.lo ? i : lo;
         hi = x[i] == a.hi ? i : hi;
@@ -406,6 +541,7 @@ START_TEST(rate_error)
 END_TEST
 
 GDN_TEST_MAIN("stats", median_of_few, median_of_equals, interval_against_simulation, interval_covers,
-              interval_of_any_order, slope_of_power_laws, slope_of_too_few, check_values, limits,
-              series_meets_closed_form, scaling_and_windows, stated_regime, needle, fresh_roundings,
+              interval_of_any_order, equal_heads_count_once, one_seed_draws_heads,
+              clusters_against_simulation, many_seeds, slope_of_power_laws, slope_of_too_few, check_values,
+              limits, series_meets_closed_form, scaling_and_windows, stated_regime, needle, fresh_roundings,
               effective_memory, rate_error)
