@@ -95,7 +95,7 @@ static void print_text(const gdn_verify_counts *c)
     printf("%" PRId64 " tasks run again, %" PRId64
            " over their whole length and the others on their first 1,023 tokens:\n"
            "  %" PRId64 " portable rows by checksum, %" PRId64
-           " medians of a GPU's own rows within a factor of 1.5\n"
+           " medians of a GPU's own rows within a factor of 2\n"
            "  (of which %" PRId64 " have intervals that do not overlap)\n",
            c->tasks, c->whole, c->rows, c->medians, c->apart);
     if (c->left)
@@ -131,7 +131,7 @@ gdn_status gdn_command_verify(int argc, char **argv, gdn_error *err)
         "sample of tasks against rows that this CPU computes."
         "\vPortable rows must be equal to the bit, whichever machine or GPU made them. Rows of a GPU's own "
         "arithmetic "
-        "must agree within a factor of 1.5. Of a CPU's results all of whose tasks ran whole, "
+        "must agree within a factor of 2. Of a CPU's results all of whose tasks ran whole, "
         "the CSV files are made again. Exit status 1 when anything differs, 2 when no task can be compared.",
         NULL,
         NULL,

@@ -8,10 +8,10 @@
  *     portable rows    by checksum, bit for bit (harness/checksum.h): whole where the task is small,
  *                      else on its first GDN_SHORT tokens
  *     native rows      those of a GPU's own arithmetic, against the medians in summary.csv: intervals
- *                      must lie within a factor of 1.5 of each other; those that do not overlap are counted.
- *                      This CPU adds in another order, which in fp32 is an error as large as the one
- *                      measured (tests/gpu_chunked.c allows a factor of 2), and a few seeds are not all of
- *                      them. On 3,762 medians of an H100 the largest factor was 1.10.
+ *                      must lie within a factor of 2 of each other; those that do not overlap are counted.
+ *                      This CPU adds in another order and rounds where tensor cores cut off: at most
+ *                      twice the error (verify_tasks.c). On 3,762 medians of an H100 the largest factor
+ *                      was 1.10.
  *     CSV files        of a CPU's results all of whose tasks have run whole: exported again, byte for byte
  *
  * What cannot be checked here is said and counted; in a sample another task takes its place.
