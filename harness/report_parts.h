@@ -79,9 +79,14 @@ void gdn_say_threats(const gdn_results *r, FILE *f);
 /* The findings in order, as a list (report_findings.c). */
 void gdn_say_findings(const gdn_results *r, FILE *f);
 
+/* gdn_text_entry() as a link to its line of summary.csv; folder: where that is from the report, "" or with a
+ * slash at its end (report_tables.c). */
+void gdn_put_entry(const gdn_results *r, const char *folder, const gdn_result *x, FILE *f);
+
 /* All profiles of a population in one quantity, as a table; nothing where it was not measured
  * (report_tables.c). */
-void gdn_table_whole(const gdn_results *r, const char *population, const char *quantity, FILE *f);
+void gdn_table_whole(const gdn_results *r, const char *folder, const char *population, const char *quantity,
+                     FILE *f);
 
 /* What each tensor is worth to keep, in one table; nothing where there is no budget.csv (report_budget.c). */
 gdn_status gdn_say_budget(const gdn_results *r, FILE *f, gdn_error *err);

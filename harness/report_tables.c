@@ -30,7 +30,18 @@ static void put_total(const gdn_result *x, FILE *f)
     fprintf(f, " |\n");
 }
 
-void gdn_table_whole(const gdn_results *r, const char *population, const char *quantity, FILE *f)
+void gdn_put_entry(const gdn_results *r, const char *folder, const gdn_result *x, FILE *f)
+{
+    const ptrdiff_t line = x ? x - r->summary.row + 2 : 0; /* the first one is the header */
+    if (x && x->n > 0)
+        fprintf(f, "[%s](%ssummary.csv#L%td \"rows: %ssummary.csv, line %td\")", gdn_text_entry(x).s, folder,
+                line, folder, line);
+    else
+        fprintf(f, "%s", gdn_text_entry(x).s);
+}
+
+void gdn_table_whole(const gdn_results *r, const char *folder, const char *population, const char *quantity,
+                     FILE *f)
 {
     const gdn_result *shared = gdn_any_whole(r, population, quantity);
     if (!shared)
@@ -46,8 +57,13 @@ void gdn_table_whole(const gdn_results *r, const char *population, const char *q
                          *t = gdn_whole(r, population, profile, quantity, "total");
         if (!s && !a && !t)
             continue;
-        fprintf(f, "| %s | %s | %s | %s |", gdn_text_name(profile).s, gdn_text_entry(s).s,
-                gdn_text_entry(a).s, gdn_text_entry(t).s);
+        const gdn_result *const kinds[] = {s, a, t};
+        fprintf(f, "| %s |", gdn_text_name(profile).s);
+        for (int k = 0; k < 3; k++) {
+            fprintf(f, " ");
+            gdn_put_entry(r, folder, kinds[k], f);
+            fprintf(f, " |");
+        }
         put_total(t ? t : s, f);
     }
     fprintf(f, "\n");
@@ -78,7 +94,7 @@ void gdn_section_results(const gdn_results *r, FILE *f)
         bool any = gdn_any_whole(r, population, "y") || gdn_any_whole(r, population, "o");
         for (int q = 0; q < 4; q++)
             if (q < 2 || !any)
-                gdn_table_whole(r, population, quantities[q], f);
+                gdn_table_whole(r, "", population, quantities[q], f);
     }
 }
 

@@ -94,9 +94,11 @@ void gdn_section_theory(const gdn_results *r, FILE *f)
         if (n == 0)
             fprintf(f, "| population | profile | error | measured | predicted | ratio | n | verdict |\n"
                        "|:--|:--|:--|--:|--:|--:|--:|:--|\n");
-        fprintf(f, "| %s | %s | %s, %s | %s | %s | %s | %s | ", gdn_text_name(x->population).s,
-                gdn_text_name(x->profile).s, gdn_kind_words(x->kind), x->quantity, gdn_text_entry(x).s,
-                gdn_text_amount(x->predicted).s, gdn_text_theory(x).s, gdn_text_count(x->n).s);
+        fprintf(f, "| %s | %s | %s, %s | ", gdn_text_name(x->population).s, gdn_text_name(x->profile).s,
+                gdn_kind_words(x->kind), x->quantity);
+        gdn_put_entry(r, "", x, f);
+        fprintf(f, " | %s | %s | %s | ", gdn_text_amount(x->predicted).s, gdn_text_theory(x).s,
+                gdn_text_count(x->n).s);
         if (near_one(x->ratio_lo) && near_one(x->ratio_hi))
             fprintf(f, "within 10 %% |\n");
         else if (near_one(x->ratio))

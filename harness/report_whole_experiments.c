@@ -82,10 +82,12 @@ static gdn_status put_figures(gdn_overview *w, size_t at, FILE *f, gdn_error *er
 }
 
 /* The table of the first population; those of the others folded. */
-static void put_tables(const gdn_results *r, FILE *f)
+static void put_tables(const gdn_results *r, const char *name, FILE *f)
 {
+    char folder[PATH_MAX];
     const char *quantity = gdn_main_quantity(r);
     size_t n = 0;
+    snprintf(folder, sizeof folder, "%s/", name);
     for (size_t p = 0; p < r->populations.n && quantity; p++) {
         const char *population = r->populations.name[p];
         if (!gdn_any_whole(r, population, quantity))
@@ -93,7 +95,7 @@ static void put_tables(const gdn_results *r, FILE *f)
         if (++n == 2)
             fprintf(f, "<details><summary>the other populations</summary>\n\n");
         fprintf(f, "Population %s. ", gdn_text_name(population).s);
-        gdn_table_whole(r, population, quantity, f);
+        gdn_table_whole(r, folder, population, quantity, f);
     }
     if (n > 1)
         fprintf(f, "</details>\n\n");
@@ -136,7 +138,7 @@ static gdn_status put_experiment(gdn_overview *w, size_t at, FILE *f, gdn_error 
     n = put_resting(w->claim.j, w->claim.n, w->folder[at], n, f);
     fprintf(f, "%s\n\n", n ? "" : "No entry of the ledgers.");
     gdn_status status = put_figures(w, at, f, err);
-    put_tables(r, f);
+    put_tables(r, w->folder[at], f);
     fprintf(f, "**Threats to validity.**\n\n");
     gdn_say_threats(r, f);
     fprintf(f, "\n");

@@ -147,8 +147,8 @@ static int compare(const void *a, const void *b)
     return ((*x)->median > (*y)->median) - ((*x)->median < (*y)->median);
 }
 
-static void put_profiles(const gdn_results *r, const char *population, const gdn_result **row, size_t n,
-                         FILE *f)
+static void put_profiles(const gdn_results *r, const char *folder, const char *population,
+                         const gdn_result **row, size_t n, FILE *f)
 {
     static const struct {
         const char *quantity, *kind;
@@ -159,17 +159,19 @@ static void put_profiles(const gdn_results *r, const char *population, const gdn
     for (size_t i = 0; i < n; i++) {
         fprintf(f, "| %s |", gdn_text_name(row[i]->profile).s);
         put_rest(row[i]->profile, f);
-        for (size_t c = 0; c < sizeof cells / sizeof cells[0]; c++)
-            fprintf(
-                f, " %s |",
-                gdn_text_entry(gdn_whole(r, population, row[i]->profile, cells[c].quantity, cells[c].kind))
-                    .s);
+        for (size_t c = 0; c < sizeof cells / sizeof cells[0]; c++) {
+            fprintf(f, " ");
+            gdn_put_entry(r, folder,
+                          gdn_whole(r, population, row[i]->profile, cells[c].quantity, cells[c].kind), f);
+            fprintf(f, " |");
+        }
         fprintf(f, "\n");
     }
 }
 
 void gdn_whole_profiles(const gdn_overview *w, FILE *f)
 {
+    char folder[PATH_MAX];
     size_t e = 0, n = 0, most;
     const char *population = NULL;
     if ((most = widest(w, &e, &population)) == 0)
@@ -188,7 +190,8 @@ void gdn_whole_profiles(const gdn_overview *w, FILE *f)
                 "passes through the format on its way to use.\n\n",
                 w->folder[e], w->folder[e], gdn_text_name(population).s, gdn_text_count(row[0]->to).s,
                 gdn_text_count(row[0]->n).s);
-        put_profiles(r, population, row, n, f);
+        snprintf(folder, sizeof folder, "%s/", w->folder[e]);
+        put_profiles(r, folder, population, row, n, f);
         fprintf(f,
                 "\n"
                 "Rows: [%s/summary.csv](%s/summary.csv), columns `median`, `lo`, `hi` of the lines from 1 "
