@@ -56,19 +56,34 @@ NVCC_FLAGS = -std=c++20 -DGDN_CUDA -O3 -lineinfo --fmad=false --default-stream p
              $(foreach a,$(CUDA_ARCHS),-gencode=arch=compute_$(a),code=sm_$(a)) \
              -gencode=arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS)) \
              -Xcompiler=-Wall,-Wextra,-Wno-missing-field-initializers,-ffp-contract=off,-fno-tree-slp-vectorize
+
+# MPI=1: mpirun and srun start several processes that share an experiment's tasks. Of all files, harness/ranks.c alone
+# is another then; where mpicc is, tests have that program as BUILD/mpi/gdnprec.
+MPI ?= 0
+MPICC ?= $(shell command -v mpicc 2>/dev/null)
+MPI_CFLAGS = $(shell $(MPICC) --showme:compile)
+MPI_LIBS = $(shell $(MPICC) --showme:link)
+ifeq ($(MPI)$(MPICC),1)
+$(error MPI=1 needs Open MPI's mpicc. As root: apt-get install -y libopenmpi-dev openmpi-bin)
+endif
+
 SOURCES := $(filter-out $(ISA_SOURCES),$(foreach r,$(ROOMS),$(wildcard $(r)/*.c)))
 LIBRARY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out harness/main.c,$(SOURCES))) \
                    $(foreach i,$(ISAS),$(patsubst %.c,$(BUILD)/%.$(i).o,$(ISA_SOURCES))) \
                    $(CUDA_OBJECTS)
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
 SHELL_TESTS := $(wildcard tests/test_*.sh)
+# ONLY="store task": tests/test_store.c and tests/test_task.c alone.
+ONLY ?=
+CHOSEN_TESTS = $(if $(ONLY),$(filter $(ONLY:%=$(BUILD)/tests/test_%),$(TESTS)),$(TESTS))
+CHOSEN_SHELL_TESTS = $(if $(ONLY),$(filter $(ONLY:%=tests/test_%.sh),$(SHELL_TESTS)),$(SHELL_TESTS))
 GPU_TESTS := $(if $(filter 1,$(CUDA)),$(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/gpu_*.c)))
 HEADERS := $(foreach r,$(ROOMS) tests,$(wildcard $(r)/*.h))
 
 # The manual page and the completions, made from the program's own words; and what is installed besides.
 PAGE_NAMES = man/man1/gdnprec.1 bash-completion/completions/gdnprec zsh/site-functions/_gdnprec
 PAGES = $(PAGE_NAMES:%=$(BUILD)/share/%)
-SHARED = $(sort $(wildcard plots/*.gp experiments/*.yaml docs/*.md) claims.yaml results.yaml decisions.yaml README.md LICENSE CITATION.cff \
+SHARED = $(sort $(wildcard plots/*.gp experiments/*.yaml docs/*.md docs/slurm/*.sbatch) claims.yaml results.yaml decisions.yaml README.md LICENSE CITATION.cff \
          $(shell find tests/golden -type f))
 ROOT = $(DESTDIR)$(PREFIX)
 
@@ -85,8 +100,8 @@ run: $(BUILD)/gdnprec ## run experiments/quick.yaml, draw its figures, write its
 	$(BUILD)/gdnprec plot --results $(RESULTS) quick
 	$(BUILD)/gdnprec report --results $(RESULTS) quick
 
-check: $(BUILD)/gdnprec $(TESTS) $(PAGES) ## build and run every test (under 3 minutes on 2 cores)
-	@tests/run.sh $(BUILD) $(TESTS) $(SHELL_TESTS)
+check: $(BUILD)/gdnprec $(BUILD)/tests/fault.so $(if $(MPICC),$(BUILD)/mpi/gdnprec) $(CHOSEN_TESTS) $(PAGES) ## build and run every test (under 3 minutes on 2 cores), or those that ONLY names
+	@tests/run.sh $(BUILD) $(CHOSEN_TESTS) $(CHOSEN_SHELL_TESTS)
 
 # ---- the rest ----
 
@@ -99,29 +114,73 @@ experiments: $(BUILD)/gdnprec ## run every experiment of experiments/ into RESUL
 plots: $(BUILD)/gdnprec ## redraw the figures of results/ (RESULTS=DIR: of another folder) from the CSV files
 	$(BUILD)/gdnprec plot --results $(if $(filter file,$(origin RESULTS)),results,$(RESULTS))
 
-check-sanitize: ## the tests under -fsanitize=address,undefined
-	CK_TIMEOUT_MULTIPLIER=10 $(MAKE) BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" check
+check-sanitize: ## the tests (or those that ONLY names) under -fsanitize=address,undefined; an hour of a core
+	CK_TIMEOUT_MULTIPLIER=60 TEST_JOBS=$(JOBS) \
+	    $(MAKE) BUILD=$(BUILD)/sanitize CUDA=0 CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" check
 
-# libFuzzer: 10^7 executions take half an hour of a core; FUZZ_RUNS=200000 is a smoke test.
+# gcc's libgomp waits in ways that the sanitizer cannot see; clang's OpenMP tells it (libomp-dev: libomp and archer).
+check-thread: ## run, pool, lockstep and export under -fsanitize=thread
+	$(MAKE) BUILD=$(BUILD)/thread CUDA=0 CC=clang CFLAGS="-O1 -g -fsanitize=thread" $(BUILD)/thread/gdnprec
+	tests/thread.sh $(BUILD)/thread
+
+check-valgrind: $(VALGRIND_TESTS:%=$(BUILD)/tests/test_%) ## memcheck on tests that are fast enough for it
+	@for t in $(VALGRIND_TESTS); do echo $$t; CK_FORK=no valgrind -q --error-exitcode=9 --leak-check=full \
+	    --errors-for-leak-kinds=definite $(BUILD)/tests/test_$$t >$(BUILD)/tests/$$t.memcheck 2>&1 || \
+	    { cat $(BUILD)/tests/$$t.memcheck; exit 1; }; done
+
+coverage: ## statements of kernels/, reference/ and harness/ that `make check` (or ONLY) reaches, by gcov
+	-$(MAKE) BUILD=$(BUILD)/coverage CUDA=0 CFLAGS="-O1 -g --coverage -fprofile-update=atomic" check
+	tests/coverage.sh $(BUILD)/coverage
+
+VALGRIND_TESTS = table shown stats store safetensors checkpoint contract experiment
+
+# libFuzzer, over everything that is read from files of others. FUZZ_RUNS=200000 is a smoke test; tests/fuzz/many.sh
+# spreads many more over the cores of a machine, also of one with nothing but the binaries (all but MPFR, GMP and libc
+# is linked in). No threads: libFuzzer's processes are what runs side by side.
 FUZZ_RUNS ?= 10000000
 FUZZ_CC ?= clang
-FUZZ_TARGETS = safetensors index
-FUZZ_FLAGS = $(STD) -I. -O2 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
-FUZZ_SOURCES = harness/safetensors.c harness/safetensors_header.c harness/dtype.c harness/json_walk.c harness/json_file.c \
-               harness/shown.c harness/checkpoint_index.c harness/contract.c base/status.c base/format.c
+FUZZ_TARGETS = safetensors index experiment table store
+FUZZ_FLAGS = -DGDN_FUZZING $(STD) $(filter-out -Wno-psabi,$(WARN)) -Wno-unknown-pragmas -isystem tests/fuzz/serial -I. -O2 -g1 \
+             -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
+FUZZ_LIBS = -Wl,-Bstatic -lgsl -lgslcblas -lsqlite3 -lcyaml -lyaml -ljansson -lcmark-gfm-extensions -lcmark-gfm -lxxhash -lmd \
+            -Wl,-Bdynamic -lmpfr -lgmp -lm -ldl -lpthread
+FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out harness/main.c,$(SOURCES))) \
+                $(foreach i,$(ISAS),$(patsubst %.c,$(BUILD)/fuzz/%.$(i).o,$(ISA_SOURCES)))
+FUZZ_SEEDS = $(sort $(wildcard tests/fuzz/seeds_*/* tests/fuzz/*.dict))
 
-fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%) ## FUZZ_RUNS random files through what reads checkpoints, under sanitizers
-	@for t in $(FUZZ_TARGETS); do mkdir -p $(BUILD)/fuzz/corpus_$$t; \
-	    $(BUILD)/fuzz/$$t -runs=$$(($(FUZZ_RUNS) / $(words $(FUZZ_TARGETS)))) -max_len=2048 -timeout=20 -rss_limit_mb=1024 \
-	        -malloc_limit_mb=64 -dict=tests/fuzz/json.dict -artifact_prefix=$(BUILD)/fuzz/ -verbosity=1 \
-	        -print_final_stats=1 $(BUILD)/fuzz/corpus_$$t tests/fuzz/seeds_$$t || exit 1; done
+fuzz: fuzz-build ## FUZZ_RUNS random files through what reads files of others, under sanitizers
+	tests/fuzz/many.sh $(BUILD)/fuzz/bin $(FUZZ_RUNS) $(JOBS)
 
-$(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(FUZZ_SOURCES) $(HEADERS) Makefile
+fuzz-build: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/bin/fuzz_%) $(FUZZ_SEEDS) tests/fuzz/many.sh
+	@cp -r tests/fuzz/seeds_* tests/fuzz/*.dict tests/fuzz/many.sh $(BUILD)/fuzz/bin/
+
+$(BUILD)/fuzz/try.ok:
 	@mkdir -p $(@D)
 	@echo 'int LLVMFuzzerTestOneInput(const char *p, long n) { return p && n ? 0 : 0; }' >$(@D)/try.c
 	@$(FUZZ_CC) -fsanitize=fuzzer,address -o $(@D)/try $(@D)/try.c 2>/dev/null || { echo "make fuzz needs clang's libFuzzer." \
 	    "As root: apt-get install -y clang libclang-rt-14-dev (14: the version of clang)" >&2; exit 2; }
-	$(FUZZ_CC) $(FUZZ_FLAGS) -o $@ $< $(FUZZ_SOURCES) -ljansson -lm
+	@touch $@
+
+$(BUILD)/fuzz/libgdn.a: $(FUZZ_OBJECTS)
+	@rm -f $@
+	ar rcs $@ $(FUZZ_OBJECTS)
+
+$(BUILD)/fuzz/bin/fuzz_%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libgdn.a
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(FUZZ_LIBS)
+	@strip $@
+
+$(BUILD)/fuzz/%.o: %.c | $(BUILD)/fuzz/try.ok $(BUILD)/commit.h
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -include $(BUILD)/commit.h -MMD -MP -c -o $@ $<
+
+# Kernels are linked and never reached.
+define fuzz_rule
+$$(BUILD)/fuzz/%.$(1).o: %.c | $$(BUILD)/fuzz/try.ok
+	@mkdir -p $$(@D)
+	$$(FUZZ_CC) $$(STD) -I. -O1 $$(ISA_$(1)) -DGDN_ISA=$(1) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach i,$(ISAS),$(eval $(call fuzz_rule,$(i))))
 
 bench: $(BUILD)/gdnprec ## time every engine beside the machine's limits
 	$(BUILD)/gdnprec bench
@@ -129,9 +188,22 @@ bench: $(BUILD)/gdnprec ## time every engine beside the machine's limits
 reproduce: $(BUILD)/deps.ok ## one checksum over compilers, -O0/-O3, instruction sets, threads, block sizes
 	tests/reproduce.sh $(BUILD)
 
-lint: ## clang-format and clang-tidy
-	clang-format --dry-run --Werror $(SOURCES) $(ISA_SOURCES) $(HEADERS) $(wildcard tests/*.c)
-	clang-tidy --quiet $(SOURCES) $(ISA_SOURCES) -- $(STD) -DGDN_ISA=scalar -I.
+LINTED = $(SOURCES) $(ISA_SOURCES)
+lint: lint-warnings ## clang-format, clang's warnings, shellcheck, cppcheck and clang-tidy
+	clang-format --dry-run --Werror $(LINTED) $(HEADERS) $(wildcard tests/*.c tests/fuzz/*.[ch])
+	cppcheck --std=c11 --enable=warning,performance,portability --inline-suppr --suppressions-list=.cppcheck --quiet -j $(JOBS) \
+	    --error-exitcode=1 -I. -DGDN_ISA=scalar -D__x86_64__ '-Djson_object_foreach(o,k,v)=for (k = name(o); (v = value(o));)' \
+	    '-Djson_array_foreach(a,i,v)=for (i = 0; (v = value(a)); i++)' $(ROOMS)
+	printf '%s\n' $(LINTED) | xargs -P $(JOBS) -n 4 sh -c \
+	    'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $(STD) -fopenmp -isystem tests/fuzz/serial -DGDN_ISA=scalar -I.' tidy
+
+# Half a minute, so a part of CI: what gcc's -Wconversion does not see, and the shell scripts.
+lint-warnings: $(BUILD)/commit.h
+	printf '%s\n' $(LINTED) $(filter-out tests/gpu_%,$(wildcard tests/*.c)) | xargs -P $(JOBS) -n 8 \
+	    clang $(STD) $(filter-out -Wno-psabi,$(WARN)) -Werror -fopenmp -isystem tests/fuzz/serial -include $(BUILD)/commit.h \
+	    -DGDN_ISA=scalar -I. -fsyntax-only
+	shellcheck -S warning .ci/run tests/*.sh tests/fuzz/*.sh $(filter-out tools/completion.sh,$(wildcard tools/*.sh))
+	shellcheck -S warning -s bash tools/completion.sh
 
 install: $(BUILD)/gdnprec $(PAGES) ## copy program, manual page, completions and what they read under DESTDIR and PREFIX
 	@install -D $(BUILD)/gdnprec "$(ROOT)/bin/gdnprec"
@@ -172,11 +244,27 @@ $(BUILD)/cuda.stamp: FORCE
 	@echo '$(CUDA) $(CUDA_ARCHS)' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
+# Changes when MPI is switched on or off.
+$(BUILD)/mpi.stamp: FORCE
+	@mkdir -p $(@D)
+	@echo '$(MPI)' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
 $(BUILD)/harness/provenance.o $(BUILD)/harness/options.o: $(BUILD)/commit.h
 $(BUILD)/harness/provenance.o $(BUILD)/harness/options.o: ALL_CFLAGS += -include $(BUILD)/commit.h
 
-$(BUILD)/gdnprec: $(BUILD)/harness/main.o $(LIBRARY_OBJECTS)
-	$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
+PROGRAM_OBJECTS = $(BUILD)/harness/main.o $(LIBRARY_OBJECTS)
+MPI_OBJECTS = $(PROGRAM_OBJECTS:$(BUILD)/harness/ranks.o=$(BUILD)/mpi/ranks.o)
+
+$(BUILD)/gdnprec: $(if $(filter 1,$(MPI)),$(MPI_OBJECTS),$(PROGRAM_OBJECTS)) $(BUILD)/mpi.stamp
+	$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(LIBS) $(if $(filter 1,$(MPI)),$(MPI_LIBS))
+
+$(BUILD)/mpi/gdnprec: $(MPI_OBJECTS)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS) $(MPI_LIBS)
+
+$(BUILD)/mpi/ranks.o: harness/ranks.c Makefile | $(BUILD)/deps.ok
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -DGDN_MPI $(MPI_CFLAGS) -c -o $@ $<
 
 $(BUILD)/%.o: %.c Makefile $(BUILD)/cuda.stamp | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
@@ -206,11 +294,23 @@ $$(BUILD)/%.$(1).o: %.c Makefile | $$(BUILD)/deps.ok
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 
+# A disk that fails on command, for tests/test_crash.sh and tests/slow_crash.sh: preloaded, so no sanitizer is in it.
+$(BUILD)/tests/fault.so: tests/fault/fault.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(STD) $(WARN) -O1 -fPIC -shared -o $@ $< -ldl
+
 $(BUILD)/tests/%: tests/%.c $(LIBRARY_OBJECTS) Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -o $@ $< $(LIBRARY_OBJECTS) $(begin_static) -lcheck -lsubunit $(end_static) -lrt -lpthread $(LIBS)
+	$(CC) $(ALL_CFLAGS) -o $@ $< $(filter $(BUILD)/tests/%.o,$^) $(LIBRARY_OBJECTS) $(begin_static) -lcheck -lsubunit $(end_static) -lrt -lpthread $(LIBS)
 
-.PHONY: all run check check-gpu experiments plots check-sanitize fuzz bench reproduce lint install uninstall clean help FORCE
+# test_fuzz has all fuzz targets, each under names of its own.
+$(BUILD)/tests/fuzz/fuzz_%.o: tests/fuzz/fuzz_%.c Makefile | $(BUILD)/deps.ok
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -DLLVMFuzzerTestOneInput=fuzz_$* -Dfuzz_accepted=fuzz_accepted_$* -c -o $@ $<
+
+$(BUILD)/tests/test_fuzz: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o)
+
+.PHONY: all run check check-gpu experiments plots check-sanitize check-thread check-valgrind coverage fuzz fuzz-build lint-warnings bench reproduce lint install uninstall clean help FORCE
 .SECONDARY:
 FORCE:
 

@@ -55,6 +55,18 @@ extern "C" gdn_status gdn_cuda_open(int index, gdn_cuda_info *info, gdn_error *e
     return GDN_OK;
 }
 
+extern "C" int gdn_cuda_count(void)
+{
+    int count = 0;
+    return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
+extern "C" void gdn_cuda_bus(char *out, int size)
+{
+    if (cudaDeviceGetPCIBusId(out, size, chosen) != cudaSuccess)
+        out[0] = 0;
+}
+
 extern "C" gdn_status gdn_cuda_enter(gdn_error *err)
 {
     return gdn_cuda_status(cudaSetDevice(chosen), "cudaSetDevice", err);

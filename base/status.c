@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#undef gdn_fail
+#undef gdn_no_memory
+
 gdn_status gdn_fail(gdn_error *err, gdn_status status, const char *format, ...)
 {
     va_list args;

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #ifdef GDN_CUDA
+#include <xxhash.h>
+
 #include "base/cuda.h"
 
 static gdn_status open_cuda(int device, char *about, size_t size, gdn_error *err)
@@ -17,7 +19,31 @@ static gdn_status open_cuda(int device, char *about, size_t size, gdn_error *err
                  i.driver / 1000, i.driver % 1000 / 10, i.runtime / 1000, i.runtime % 1000 / 10);
     return status;
 }
+
+int gdn_backend_devices(void)
+{
+    return gdn_cuda_count();
+}
+
+uint64_t gdn_backend_place(const gdn_backend *backend)
+{
+    char bus[32] = "";
+    if (backend == &gdn_backend_cuda)
+        gdn_cuda_bus(bus, sizeof bus);
+    return *bus ? XXH3_64bits(bus, strlen(bus)) : 0;
+}
 #else
+int gdn_backend_devices(void)
+{
+    return 0;
+}
+
+uint64_t gdn_backend_place(const gdn_backend *backend)
+{
+    (void)backend;
+    return 0;
+}
+
 static gdn_status open_cuda(int device, char *about, size_t size, gdn_error *err)
 {
     (void)device;
@@ -26,6 +52,19 @@ static gdn_status open_cuda(int device, char *about, size_t size, gdn_error *err
     return gdn_fail(err, GDN_MACHINE, "this gdnprec was built without CUDA: nvcc was not found");
 }
 #endif
+
+/* The chunked form goes through cuBLAS, whose sums have an order of their own. */
+const char *gdn_cuda_mode(const gdn_recipe *recipe)
+{
+    bool portable = recipe->math == GDN_MATH_PORTABLE && recipe->algorithm == GDN_RECURRENT;
+    return portable ? "portable" : "native-cuda";
+}
+
+const gdn_backend *gdn_backend_named(const char *name)
+{
+    static const gdn_backend cuda = {.name = "cuda", .mode = gdn_cuda_mode};
+    return strcmp(name, "cpu") == 0 ? &gdn_backend_cpu : strcmp(name, cuda.name) == 0 ? &cuda : NULL;
+}
 
 gdn_status gdn_backend_choose(const char *name, int device, const gdn_backend **out, char *about, size_t size,
                               gdn_error *err)

@@ -83,6 +83,9 @@ typedef struct gdn_backend {
     gdn_status (*sums)(gdn_accumulator *a, size_t rows, bool anew, gdn_sums *sums, gdn_error *err);
 } gdn_backend;
 
+/* .mode of a GPU, which takes none to be told. */
+const char *gdn_cuda_mode(const gdn_recipe *recipe);
+
 extern const gdn_backend gdn_backend_cpu;
 #ifdef GDN_CUDA
 extern const gdn_backend gdn_backend_cuda;
@@ -95,6 +98,16 @@ extern const gdn_backend gdn_backend_cuda;
  */
 gdn_status gdn_backend_choose(const char *name, int device, const gdn_backend **out, char *about, size_t size,
                               gdn_error *err);
+
+/* "cpu" or "cuda" as tasks are named by it, here or elsewhere: one that may be no good for running them. NULL
+ * for another name. */
+const gdn_backend *gdn_backend_named(const char *name);
+
+/* How many GPUs there are; 0 where none can be used. */
+int gdn_backend_devices(void);
+
+/* A number that backends share when they share memory of a GPU; 0 for the CPU. */
+uint64_t gdn_backend_place(const gdn_backend *backend);
 
 #ifdef __cplusplus
 }

@@ -26,17 +26,10 @@ static const gdn_engine *twin(const gdn_engine *engine)
     return NULL;
 }
 
-/* The chunked form goes through cuBLAS, whose sums have an order of their own. */
-static const char *mode(const gdn_recipe *recipe)
-{
-    bool portable = recipe->math == GDN_MATH_PORTABLE && recipe->algorithm == GDN_RECURRENT;
-    return portable ? "portable" : "native-cuda";
-}
-
 const gdn_backend gdn_backend_cuda = {
     .name = "cuda",
     .twin = twin,
-    .mode = mode,
+    .mode = gdn_cuda_mode,
     .enter = gdn_cuda_enter,
     .memory = gdn_cuda_free_memory,
     .block = 1024, /* launches of 3 us are then a hundredth of the time of 64 heads */

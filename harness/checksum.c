@@ -34,46 +34,65 @@ static int by_cell(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* order: [n] the rows in order of cell; hash: [GDN_COVERS] */
-static void add_lines(const gdn_row *const *order, int64_t n, XXH3_state_t *const *hash, gdn_checksum *out)
+struct gdn_summing {
+    XXH3_state_t *hash[GDN_COVERS];
+    int64_t rows[GDN_COVERS];
+};
+
+gdn_status gdn_summing_open(gdn_summing **out, gdn_error *err)
+{
+    gdn_summing *s = *out = gdn_calloc(1, sizeof *s);
+    for (int c = 0; s && c < GDN_COVERS; c++) {
+        if (!(s->hash[c] = XXH3_createState())) {
+            gdn_summing_close(s, NULL);
+            s = *out = NULL;
+        } else
+            XXH3_128bits_reset(s->hash[c]);
+    }
+    return s ? GDN_OK : gdn_no_memory(err, "a checksum");
+}
+
+void gdn_summing_add(gdn_summing *s, const gdn_row *row)
 {
     char line[4096];
-    for (int i = 0; i < GDN_COVERS; i++)
-        XXH3_128bits_reset(hash[i]);
-    for (int64_t i = 0; i < n; i++) {
-        int length = gdn_row_csv(order[i], line, sizeof line - 1);
-        length = length < (int)sizeof line - 1 ? length : (int)sizeof line - 2;
-        line[length] = '\n';
-        for (gdn_cover c = 0; c < GDN_COVERS; c++)
-            if (gdn_covered(c, order[i])) {
-                XXH3_128bits_update(hash[c], line, (size_t)length + 1);
-                out[c].rows++;
-            }
+    int length = gdn_row_csv(row, line, sizeof line - 1);
+    length = length < (int)sizeof line - 1 ? length : (int)sizeof line - 2;
+    line[length] = '\n';
+    for (gdn_cover c = 0; c < GDN_COVERS; c++)
+        if (gdn_covered(c, row)) {
+            XXH3_128bits_update(s->hash[c], line, (size_t)length + 1);
+            s->rows[c]++;
+        }
+}
+
+void gdn_summing_close(gdn_summing *s, gdn_checksum out[GDN_COVERS])
+{
+    for (int c = 0; s && c < GDN_COVERS; c++) {
+        if (out) {
+            XXH128_hash_t h = XXH3_128bits_digest(s->hash[c]);
+            out[c].rows = s->rows[c];
+            snprintf(out[c].sum, sizeof out[c].sum, "%016" PRIx64 "%016" PRIx64, (uint64_t)h.high64,
+                     (uint64_t)h.low64);
+        }
+        XXH3_freeState(s->hash[c]);
     }
-    for (int i = 0; i < GDN_COVERS; i++) {
-        XXH128_hash_t h = XXH3_128bits_digest(hash[i]);
-        snprintf(out[i].sum, sizeof out[i].sum, "%016" PRIx64 "%016" PRIx64, (uint64_t)h.high64,
-                 (uint64_t)h.low64);
-    }
+    free(s);
 }
 
 gdn_status gdn_rows_checksum(const gdn_row *rows, int64_t n, gdn_checksum out[GDN_COVERS], gdn_error *err)
 {
     const gdn_row **order = gdn_calloc((size_t)n, sizeof *order);
-    XXH3_state_t *hash[GDN_COVERS];
-    int made = 0;
-    while (made < GDN_COVERS && (hash[made] = XXH3_createState()))
-        made++;
-    gdn_status status = order && made == GDN_COVERS ? GDN_OK : gdn_no_memory(err, "a checksum");
+    gdn_summing *s = NULL;
+    gdn_status status = order ? gdn_summing_open(&s, err) : gdn_no_memory(err, "a checksum");
     memset(out, 0, GDN_COVERS * sizeof *out);
     if (!status) {
         for (int64_t i = 0; i < n; i++)
             order[i] = &rows[i];
         qsort(order, (size_t)n, sizeof *order, by_cell);
-        add_lines(order, n, hash, out);
+        for (int64_t i = 0; i < n; i++)
+            gdn_summing_add(s, order[i]);
+        gdn_summing_close(s, out);
     }
-    while (made > 0)
-        XXH3_freeState(hash[--made]);
     free(order);
     return status;
 }

@@ -29,6 +29,13 @@ typedef struct gdn_checksum {
 /* Is a row covered? */
 int gdn_covered(gdn_cover cover, const gdn_row *row);
 
+/* Row by row, for those who have them in order of cell, and need not hold them all. */
+typedef struct gdn_summing gdn_summing;
+gdn_status gdn_summing_open(gdn_summing **out, gdn_error *err);
+void gdn_summing_add(gdn_summing *s, const gdn_row *row);
+void gdn_summing_close(gdn_summing *s,
+                       gdn_checksum out[GDN_COVERS]); /* out: NULL, or the sums of all added */
+
 /* The checksums of rows[0..n), in any order. */
 gdn_status gdn_rows_checksum(const gdn_row *rows, int64_t n, gdn_checksum out[GDN_COVERS], gdn_error *err);
 

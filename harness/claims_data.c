@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "harness/shown.h"
 #include "harness/stats.h"
 #include "harness/table.h"
 
@@ -218,12 +219,12 @@ static gdn_status add_columns(gdn_evidence *e, int t, const gdn_table *csv, cons
     gdn_status status = GDN_OK;
     for (size_t c = 0; c < gdn_table_columns(csv) && !status; c++) {
         const char *name = gdn_table_name(csv, c);
-        char sql[256];
+        char sql[256], shown[GDN_SHOWN];
         if (strlen(name) > COLUMN_NAME || strchr(name, '"') || strcmp(name, "experiment") == 0)
             return gdn_fail(err, GDN_BAD_INPUT,
-                            "%.400s: line 1: '%.64s' cannot be the name of a column; up to %d characters, no "
+                            "%.400s: line 1: '%s' cannot be the name of a column; up to %d characters, no "
                             "quotes and not 'experiment' can",
-                            path, name, COLUMN_NAME);
+                            path, gdn_shown(name, shown, sizeof shown), COLUMN_NAME);
         if (has_column(e, t, name))
             continue;
         snprintf(sql, sizeof sql, "ALTER TABLE all_%s ADD COLUMN \"%s\" %s", tables[t].name, name,

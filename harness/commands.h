@@ -12,6 +12,7 @@
 #include "base/status.h"
 
 gdn_status gdn_command_run(int argc, char **argv, gdn_error *err);
+gdn_status gdn_command_merge(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_plot(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_report(int argc, char **argv, gdn_error *err);
 gdn_status gdn_command_gate(int argc, char **argv, gdn_error *err);

@@ -36,10 +36,11 @@ static gdn_status probes_ok(gdn_checker *c)
     return GDN_OK;
 }
 
-static gdn_status validate(gdn_experiment *e, gdn_error *err)
+static gdn_status checked(gdn_experiment *e, gdn_checker checker)
 {
+    gdn_checker c = checker;
     gdn_experiment_file *f = e->file;
-    gdn_checker c = {.e = e, .err = err};
+    gdn_error *err = c.err;
     gdn_reference_spec none = {0}, *r = f->reference ? f->reference : &none;
     gdn_check_default(&c, "seeds", &f->seeds, 1);
     gdn_check_default(&c, "dk", &f->dk, 128);
@@ -76,6 +77,16 @@ static gdn_status validate(gdn_experiment *e, gdn_error *err)
         if ((status = gdn_check_population(&c, i)))
             return status;
     return gdn_checkpoints_expand(e, err);
+}
+
+static gdn_status validate(gdn_experiment *e, gdn_error *err)
+{
+    gdn_yaml_tree *tree = gdn_yaml_tree_open(e->text);
+    if (!tree)
+        return gdn_no_memory(err, "an experiment");
+    gdn_status status = checked(e, (gdn_checker){.e = e, .err = err, .tree = tree});
+    gdn_yaml_tree_close(tree);
+    return status;
 }
 
 /* ---- loading ---- */

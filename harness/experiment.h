@@ -211,8 +211,12 @@ int gdn_experiment_profile(const gdn_experiment *e, const char *name);
  * there. */
 int gdn_yaml_line(const char *text, const char *path);
 
-/* Is the whole path there? */
-bool gdn_yaml_has(const char *text, const char *path);
+/* The text once read, for who asks often whether a whole path is there. NULL, of which nothing is there, when it cannot be
+ * read. */
+typedef struct gdn_yaml_tree gdn_yaml_tree;
+gdn_yaml_tree *gdn_yaml_tree_open(const char *text);
+bool gdn_yaml_has(gdn_yaml_tree *t, const char *path);
+void gdn_yaml_tree_close(gdn_yaml_tree *t);
 
 /* Visit every scalar of the text with its path until visit returns nonzero. */
 typedef int (*gdn_yaml_visit)(void *context, const char *path, const char *scalar);

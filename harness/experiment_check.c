@@ -7,16 +7,18 @@
 
 #include "harness/experiment_parts.h"
 #include "harness/plan.h"
+#include "harness/shown.h"
 
 gdn_status gdn_bad(gdn_checker *c, const char *path, const char *format, ...)
 {
-    char sentence[512];
+    char sentence[512], said[512], where[160];
     va_list args;
     va_start(args, format);
     vsnprintf(sentence, sizeof sentence, format, args);
     va_end(args);
-    return gdn_fail(c->err, GDN_BAD_INPUT, "%s:%d: %s%s%s", c->e->path, gdn_yaml_line(c->e->text, path), path,
-                    *path ? ": " : "", sentence);
+    return gdn_fail(c->err, GDN_BAD_INPUT, "%s:%d: %s%s%s", c->e->path, gdn_yaml_line(c->e->text, path),
+                    gdn_shown(path, where, sizeof where), *path ? ": " : "",
+                    gdn_shown(sentence, said, sizeof said));
 }
 
 const char *gdn_at(gdn_checker *c, const char *format, ...)
@@ -45,7 +47,7 @@ gdn_status gdn_check_bounded(gdn_checker *c, const char *path, const double *x, 
 
 void gdn_check_default(const gdn_checker *c, const char *path, double *x, double value)
 {
-    if (*x == 0 && !gdn_yaml_has(c->e->text, path))
+    if (*x == 0 && !gdn_yaml_has(c->tree, path))
         *x = value;
 }
 

@@ -17,7 +17,8 @@ extern const cyaml_schema_value_t gdn_experiment_schema;
 typedef struct gdn_checker {
     const gdn_experiment *e;
     gdn_error *err;
-    char path[160]; /* of the field under inspection */
+    gdn_yaml_tree *tree; /* of the text; what asks for defaults wants it */
+    char path[160];      /* of the field under inspection */
 } gdn_checker;
 
 /* Fail at the field `path` (as gdn_yaml_line wants it) with a printf-style sentence. */

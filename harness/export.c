@@ -4,10 +4,12 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/budget.h"
+#include "harness/grouping.h"
 #include "harness/outfile.h"
 #include "harness/stats.h"
 
@@ -190,90 +192,128 @@ static gdn_status put_interval(FILE *f, list *l, gdn_error *err)
     return status;
 }
 
-/* What a group of the summary is told apart by, as the first fields of its line. */
-static void group_key(const gdn_row *r, bool window, char *out, size_t size)
+/* What a line of growth.csv is told apart by: its first fields. */
+static void group_key(const gdn_row *r, char *out, size_t size)
 {
-    int n = snprintf(out, size, "%s,%s,%s,%s,%s", r->profile, r->recipe, r->mode, r->population, r->keys);
-    size_t at = (size_t)n < size ? (size_t)n : size;
-    if (window)
-        snprintf(out + at, size - at, ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%s,%s,%" PRId64 ",%" PRId64,
-                 r->dk, r->dv, r->length, r->quantity, r->kind, r->from, r->to);
-    else
-        snprintf(out + at, size - at, ",%s,%s", r->quantity, r->kind);
+    snprintf(out, size, "%s,%s,%s,%s,%s,%s,%s", r->profile, r->recipe, r->mode, r->population, r->keys,
+             r->quantity, r->kind);
 }
 
 /* ---- summary.csv ---- */
 
-typedef struct summary {
-    FILE *f;
-    char key[1024];
-    char reference[16];
-    list rel, bias, ratio, predicted, gamma, gamma_eff;
-    double max_ulp, uncertainty;
-    int64_t rows, seeds, last_seed, below, zero, nonfinite;
-} summary;
+/* A line in the making. */
+typedef struct text {
+    char *out;
+    size_t size, n;
+} text;
 
-static gdn_status summary_flush(summary *s, gdn_error *err)
+__attribute__((format(printf, 2, 3))) static void put(text *t, const char *format, ...)
 {
-    if (!s->rows)
-        return GDN_OK;
-    fprintf(s->f, "%s,%zu,%" PRId64, s->key, s->rel.n, s->seeds);
-    gdn_status status = put_interval(s->f, &s->rel, err);
-    if (!status)
-        status = put_interval(s->f, &s->bias, err);
-    put_real(s->f, s->max_ulp);
-    put_real(s->f, gdn_drawn_median(s->predicted.x, s->predicted.n));
-    if (!status)
-        status = put_interval(s->f, &s->ratio, err);
-    put_real(s->f, gdn_drawn_median(s->gamma.x, s->gamma.n));
-    put_real(s->f, gdn_drawn_median(s->gamma_eff.x, s->gamma_eff.n));
-    put_real(s->f, s->uncertainty);
-    fprintf(s->f, ",%s,%" PRId64 ",%" PRId64 ",%" PRId64 "\n", s->reference, s->below, s->zero, s->nonfinite);
-    s->rel.n = s->bias.n = s->ratio.n = s->predicted.n = s->gamma.n = s->gamma_eff.n = 0;
-    s->max_ulp = NAN;
-    s->uncertainty = 0;
-    s->rows = s->seeds = s->below = s->zero = s->nonfinite = 0;
+    va_list args;
+    va_start(args, format);
+    int wrote = vsnprintf(t->out + t->n, t->size - t->n, format, args);
+    va_end(args);
+    t->n += wrote > 0 ? (size_t)wrote : 0;
+    t->n = t->n < t->size ? t->n : t->size - 1;
+}
+
+static void text_real(text *t, double x)
+{
+    if (isnan(x))
+        put(t, ",");
+    else
+        put(t, ",%.17g", x);
+}
+
+static void text_interval(text *t, gdn_drawn *x, size_t n, gdn_status *status, gdn_error *err)
+{
+    gdn_interval i = {NAN, NAN, NAN};
+    if (!*status)
+        *status = gdn_median_interval(x, n, &i, err);
+    text_real(t, i.median);
+    text_real(t, i.lo);
+    text_real(t, i.hi);
+}
+
+/* What of a member a column of the summary is the median of. */
+typedef enum measure { REL, BIAS, RATIO, PREDICTED, GAMMA, GAMMA_EFF } measure;
+
+static double measure_of(const gdn_member *m, measure which)
+{
+    switch (which) {
+    case REL:
+        return m->rel_l2;
+    case BIAS:
+        return m->bias;
+    case RATIO:
+        return m->predicted > 0 ? m->rel_l2 / m->predicted : (double)NAN;
+    case PREDICTED:
+        return m->predicted;
+    case GAMMA:
+        return m->gamma;
+    case GAMMA_EFF:
+        return m->gamma_eff;
+    }
+    return NAN;
+}
+
+/* Those of n members that are numbers into x: [n]; returns how many. */
+static size_t gather(const gdn_member *m, size_t n, measure which, gdn_drawn *x)
+{
+    size_t have = 0;
+    for (size_t i = 0; i < n; i++) {
+        double value = measure_of(&m[i], which);
+        if (!isnan(value))
+            x[have++] = (gdn_drawn){value, m[i].seed};
+    }
+    return have;
+}
+
+static gdn_status summary_line(const gdn_grouping *groups, const gdn_group *k, const gdn_member *m, size_t n,
+                               char *line, size_t size, gdn_error *err)
+{
+    gdn_drawn *x = gdn_calloc(n, sizeof *x);
+    if (!x)
+        return gdn_no_memory(err, "a summary");
+    double max_ulp = NAN, uncertainty = 0;
+    int64_t seeds = 0, flags[GDN_FLAGS + 1] = {0};
+    const char *reference = gdn_grouping_text(groups, m[0].reference);
+    for (size_t i = 0; i < n; i++) {
+        seeds += i == 0 || m[i].seed != m[i - 1].seed;
+        flags[m[i].flag]++;
+        max_ulp = fmax(max_ulp, m[i].max_ulp);
+        uncertainty = fmax(uncertainty, m[i].uncertainty);
+        if (strcmp(gdn_grouping_text(groups, m[i].reference), "fp64") == 0)
+            reference = "fp64"; /* of several rungs, the least precise one is named */
+    }
+    text t = {line, size, 0};
+    gdn_status status = GDN_OK;
+    size_t rel = gather(m, n, REL, x);
+    put(&t, "%s,%s,%s,%s,%s,%" PRId64 ",%" PRId64 ",%" PRId64 ",%s,%s,%" PRId64 ",%" PRId64 ",%zu,%" PRId64,
+        k->profile, k->recipe, k->mode, k->population, k->keys, k->dk, k->dv, k->length, k->quantity, k->kind,
+        k->from, k->to, rel, seeds);
+    text_interval(&t, x, rel, &status, err);
+    text_interval(&t, x, gather(m, n, BIAS, x), &status, err);
+    text_real(&t, max_ulp);
+    text_real(&t, gdn_drawn_median(x, gather(m, n, PREDICTED, x)));
+    text_interval(&t, x, gather(m, n, RATIO, x), &status, err);
+    text_real(&t, gdn_drawn_median(x, gather(m, n, GAMMA, x)));
+    text_real(&t, gdn_drawn_median(x, gather(m, n, GAMMA_EFF, x)));
+    text_real(&t, uncertainty);
+    put(&t, ",%s,%" PRId64 ",%" PRId64 ",%" PRId64, reference, flags[GDN_BELOW_REFERENCE],
+        flags[GDN_ZERO_REFERENCE], flags[GDN_NONFINITE]);
+    free(x);
     return status;
 }
 
-static gdn_status summary_row(void *context, const gdn_row *r, gdn_error *err)
+static gdn_status summary_row(void *groups, const gdn_row *r, gdn_error *err)
 {
-    summary *s = context;
-    char key[1024];
-    gdn_status status = GDN_OK;
-    if (gdn_budget_inner(r->profile))
-        return GDN_OK;
-    group_key(r, true, key, sizeof key);
-    if (strcmp(key, s->key) != 0) {
-        status = summary_flush(s, err);
-        memcpy(s->key, key, sizeof key);
-    }
-    s->seeds += !s->rows || r->seed != s->last_seed; /* rows come seed by seed */
-    s->last_seed = r->seed;
-    s->rows++;
-    s->below += strcmp(r->flag, gdn_flag_names[GDN_BELOW_REFERENCE]) == 0;
-    s->zero += strcmp(r->flag, gdn_flag_names[GDN_ZERO_REFERENCE]) == 0;
-    s->nonfinite += strcmp(r->flag, gdn_flag_names[GDN_NONFINITE]) == 0;
-    s->max_ulp = fmax(s->max_ulp, r->max_ulp);
-    s->uncertainty = fmax(s->uncertainty, r->uncertainty);
-    bool base = strcmp(r->reference, "fp64") == 0; /* of several rungs, the least precise one is named */
-    if (s->rows == 1 || base)
-        snprintf(s->reference, sizeof s->reference, "%s", r->reference);
-    const struct {
-        list *to;
-        double x;
-    } numbers[] = {
-        {&s->rel, r->rel_l2},          {&s->bias, r->bias},
-        {&s->predicted, r->predicted}, {&s->ratio, r->predicted > 0 ? r->rel_l2 / r->predicted : (double)NAN},
-        {&s->gamma, r->gamma},         {&s->gamma_eff, r->gamma_eff}};
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && !status; i++)
-        status = push(numbers[i].to, numbers[i].x, r->seed, err);
-    return status;
+    return gdn_budget_inner(r->profile) ? GDN_OK : gdn_grouping_add(groups, r, err);
 }
 
 static gdn_status summarise(gdn_store *store, FILE *f, const char *const *ids, int n, gdn_error *err)
 {
-    summary s = {.f = f, .max_ulp = NAN};
+    gdn_grouping *groups;
     fprintf(f,
             "profile,recipe,mode,population,keys,dk,dv,length,quantity,kind,from,to,n,seeds,median,lo,hi,"
             "bias,bias_lo,"
@@ -283,15 +323,12 @@ static gdn_status summarise(gdn_store *store, FILE *f, const char *const *ids, i
                                         "from,to,seed,head,rel_l2,bias,max_ulp,"
                                         "predicted,gamma,gamma_eff,uncertainty,reference,flag,",
                                         NULL};
-    gdn_status status = gdn_store_select(
-        store, ids, n, part,
-        "population, profile, recipe, mode, quantity, kind, \"to\", \"from\", dk, dv, keys, seed, head",
-        summary_row, &s, err);
+    gdn_status status = gdn_grouping_open(&groups, 0, err);
     if (!status)
-        status = summary_flush(&s, err);
-    list *all[] = {&s.rel, &s.bias, &s.ratio, &s.predicted, &s.gamma, &s.gamma_eff};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        free(all[i]->x);
+        status = gdn_store_select(store, ids, n, part, NULL, summary_row, groups, err);
+    if (!status)
+        status = gdn_grouping_write(groups, summary_line, f, err);
+    gdn_grouping_close(groups);
     return status;
 }
 
@@ -344,7 +381,7 @@ static gdn_status growth_row(void *context, const gdn_row *r, gdn_error *err)
     gdn_status status = GDN_OK;
     if (gdn_budget_inner(r->profile))
         return GDN_OK;
-    group_key(r, false, key, sizeof key);
+    group_key(r, key, sizeof key);
     if (strcmp(key, g->key) != 0) {
         status = growth_flush(g, err);
         memcpy(g->key, key, sizeof key);
@@ -449,42 +486,51 @@ static gdn_status heats(gdn_store *store, FILE *f, const char *const *ids, int n
 
 typedef gdn_status writer(gdn_store *, FILE *, const char *const *, int, gdn_error *);
 
-static gdn_status export_one(const char *store_path, const char *path, writer *write, const char *const *ids,
-                             int n, gdn_error *err)
+static const struct file {
+    const char *name;
+    writer *write;
+} files[] = {{"cells.csv", cells}, {"last.csv", lasts}, {"summary.csv", summarise},
+             {"growth.csv", grow}, {"heat.csv", heats}, {"tasks.csv", tasks}};
+enum { FILES = sizeof files / sizeof files[0] };
+
+static gdn_status export_one(gdn_store *store, const char *directory, const struct file *file,
+                             const char *const *ids, int n, gdn_error *err)
 {
-    gdn_store *store = NULL;
+    char path[4096];
+    gdn_store *own = NULL;
     gdn_outfile o;
-    gdn_status status = gdn_store_open(store_path, &store, err);
+    snprintf(path, sizeof path, "%s/%s", directory, file->name);
+    gdn_status status = gdn_store_open(gdn_store_path(store), &own, err);
     if (status)
         return status;
     status = gdn_outfile_open(&o, path, err);
     if (!status)
-        status = gdn_outfile_close(&o, write(store, o.f, ids, n, err), err);
+        status = gdn_outfile_close(&o, file->write(own, o.f, ids, n, err), err);
     gdn_error second;
-    gdn_status closed = gdn_store_close(store, &second);
+    gdn_status closed = gdn_store_close(own, &second);
     if (!status && closed)
         *err = second;
     return status ? status : closed;
 }
 
+gdn_status gdn_export_file(gdn_store *store, const char *directory, const char *name, const char *const *ids,
+                           int n, gdn_error *err)
+{
+    for (int i = 0; i < FILES; i++)
+        if (strcmp(files[i].name, name) == 0)
+            return export_one(store, directory, &files[i], ids, n, err);
+    return gdn_fail(err, GDN_BAD_INPUT, "results have no file '%s'", name);
+}
+
 gdn_status gdn_export(gdn_store *store, const char *directory, const char *const *ids, int n, gdn_error *err)
 {
-    static const struct {
-        const char *name;
-        writer *write;
-    } files[] = {{"cells.csv", cells}, {"last.csv", lasts}, {"summary.csv", summarise},
-                 {"growth.csv", grow}, {"heat.csv", heats}, {"tasks.csv", tasks}};
-    enum { FILES = sizeof files / sizeof files[0] };
     gdn_status status[FILES];
     gdn_error own[FILES];
     /* each file sorts the rows in its own way: they are written side by side, each from a connection of its
      * own, and cells.csv in parts */
 #pragma omp parallel for schedule(dynamic, 1)
-    for (int i = 0; i < FILES; i++) {
-        char path[4096];
-        snprintf(path, sizeof path, "%s/%s", directory, files[i].name);
-        status[i] = export_one(gdn_store_path(store), path, files[i].write, ids, n, &own[i]);
-    }
+    for (int i = 0; i < FILES; i++)
+        status[i] = export_one(store, directory, &files[i], ids, n, &own[i]);
     for (int i = 0; i < FILES; i++)
         if (status[i]) {
             *err = own[i];

@@ -346,7 +346,7 @@ static gdn_status judge_one(gdn_judge *j, gdn_judged *x, gdn_error *err)
     for (int64_t at = 0; (r = gdn_judge_head(j, x, &at));)
         if (!x->worst || r->rel_l2 > x->worst->rel_l2 || !(x->worst->rel_l2 >= 0))
             x->worst = r;
-    if (x->total->sums.nonfinite)
+    if (x->total->sums.nonfinite || !isfinite(x->total->sums.rr))
         status = gdn_judge_explain_nonfinite(j, x, err);
     return status ? status : gdn_judge_pass_or_fail(j, x, err);
 }

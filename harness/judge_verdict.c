@@ -52,6 +52,12 @@ gdn_status gdn_judge_pass_or_fail(const gdn_judge *j, gdn_judged *x, gdn_error *
         also(x, false, "%" PRId64 " elements are not finite", s->nonfinite);
         return GDN_OK;
     }
+    if (strcmp(x->total->row.flag, gdn_flag_names[GDN_NONFINITE]) == 0) {
+        also(x, false, "%s",
+             gdn_sums_finite(s) ? "the truth is certified by nothing finite"
+                                : "squares of the error overflow");
+        return GDN_OK;
+    }
     bool zero = gdn_sums_zero_reference(s);
     if (o->max_rel_l2 > 0) {
         /* at most: the reference is off by its uncertainty */
@@ -139,7 +145,7 @@ gdn_status gdn_judge_explain_nonfinite(const gdn_judge *j, gdn_judged *x, gdn_er
                 " elements that are not finite, the first at %s: there is no truth to compare with",
                 j->file.path, gdn_role_names[r], gdn_shown(j->file.role[r], shown, sizeof shown), n, first);
     }
-    if (!status && x->total->sums.nonfinite > x->nonfinite)
+    if (!status && (x->total->sums.nonfinite > x->nonfinite || !isfinite(x->total->sums.rr)))
         status = gdn_fail(
             err, GDN_BAD_INPUT,
             "%s: on these inputs the recurrence leaves the range of fp64: there is no truth to compare "

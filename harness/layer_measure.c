@@ -2,6 +2,7 @@
 /* layer_measure -- a layer file through a layer recipe, beside the truth; see layer_measure.h. */
 #include "harness/layer_measure.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "harness/metrics.h"
@@ -107,6 +108,8 @@ gdn_layer_error gdn_layer_error_of(const double *x, const double *hi, const doub
     gdn_accumulate(&a, (gdn_pair){x, NULL}, truth, truth, (int)n);
     gdn_sums sums = gdn_accumulator_sums(&a);
     gdn_measures m = gdn_sums_measures(&sums, gdn_formats[format].p);
+    if (sums.nonfinite || !gdn_sums_finite(&sums) || gdn_sums_zero_reference(&sums))
+        return (gdn_layer_error){NAN, NAN};
     return (gdn_layer_error){m.rel_l2, m.max_ulp};
 }
 

@@ -6,8 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/ieee.h"
 #include "harness/commands.h"
 #include "harness/provenance.h"
+#include "harness/ranks.h"
 
 static const struct {
     const char *name;
@@ -15,6 +17,7 @@ static const struct {
     const char *summary;
 } commands[] = {
     {"run", gdn_command_run, "run or resume experiments: rows, summaries, provenance"},
+    {"merge", gdn_command_merge, "stores of shards into the results of one run"},
     {"plot", gdn_command_plot, "draw the figures of experiments that were run (SVG and PDF)"},
     {"report", gdn_command_report, "write report.md and report.html from the rows and figures"},
     {"gate", gdn_command_gate, "one decay gate in every format, beside the truth"},
@@ -85,12 +88,14 @@ int main(int argc, char **argv)
 {
     gdn_error err = {""};
     gdn_command_line_keep(argc, argv);
-    gdn_status status = dispatch(argc, argv, &err);
+    gdn_status status = gdn_ieee_check(&err);
+    if (!status)
+        status = dispatch(argc, argv, &err);
     if (fflush(stdout) || ferror(stdout)) {
         if (!status)
             status = gdn_fail(&err, GDN_MACHINE, "cannot write to standard output: %s", strerror(errno));
     }
     if (status && err.text[0])
         complain(err.text);
-    return (int)status;
+    return (int)gdn_ranks_end(status);
 }

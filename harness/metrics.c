@@ -31,7 +31,9 @@ gdn_sums gdn_sums_add(gdn_sums a, gdn_sums b)
         return a.n == 0 ? b : a;
     if (a.scale != b.scale) {
         gdn_sums *lesser = a.scale < b.scale ? &a : &b;
-        int scale = a.scale < b.scale ? b.scale : a.scale, shift = 2 * (lesser->scale - scale);
+        int scale = a.scale < b.scale ? b.scale : a.scale;
+        int64_t apart = 2 * ((int64_t)lesser->scale - scale);
+        int shift = apart < -10000 ? -10000 : (int)apart; /* nothing is left long before */
         lesser->dd = ldexp(lesser->dd, shift);
         lesser->dr = ldexp(lesser->dr, shift);
         lesser->rr = ldexp(lesser->rr, shift);
@@ -53,16 +55,23 @@ int gdn_sums_zero_reference(const gdn_sums *s)
     return s->rr < 0x1p-900;
 }
 
+int gdn_sums_finite(const gdn_sums *s)
+{
+    return s->dd - s->dd == 0 && s->dr - s->dr == 0 && s->rr - s->rr == 0;
+}
+
 gdn_measures gdn_sums_measures(const gdn_sums *s, int p)
 {
     double nmse = s->dd / s->rr, rel = sqrt(nmse), bias = s->dr / s->rr;
+    double cosine = (1 + bias) / sqrt(1 + 2 * bias + nmse);
     return (gdn_measures){
         .rel_l2 = rel,
         .nmse = nmse,
         .max_ulp = ldexp(s->binades, p - 1),
         .bias = bias,
         .bits = rel > 0 ? gdn_log(rel) / -0x1.62e42fefa39efp-1 : (double)INFINITY,
-        .cosine = (1 + bias) / sqrt(1 + 2 * bias + nmse),
+        /* of an x next to nothing beside r, the sum below the root is all rounding */
+        .cosine = fabs(cosine) <= 1 + 0x1p-20 ? cosine : (double)NAN,
     };
 }
 

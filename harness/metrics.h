@@ -55,6 +55,9 @@ void gdn_accumulate_avx512(gdn_accumulator *a, gdn_pair x, gdn_pair y, gdn_pair 
 gdn_sums gdn_accumulator_sums(const gdn_accumulator *a);
 gdn_sums gdn_sums_add(gdn_sums a, gdn_sums b);
 
+/* Are the sums numbers? False too where squares have left the range of doubles: above 2^512 in norm. */
+int gdn_sums_finite(const gdn_sums *s);
+
 /* What a row reports. `p` is the significand length of the output format. */
 typedef struct gdn_measures {
     double rel_l2, nmse, max_ulp, bias, bits, cosine;

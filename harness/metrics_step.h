@@ -63,7 +63,8 @@ GDN_SHARED gdn_sums gdn_lanes_join(const gdn_accumulator *a)
 /* The exponent of a decay as an accumulator keeps it. */
 GDN_SHARED int gdn_scale_kept(int64_t scale)
 {
-    return scale < -1000000000 ? -1000000000 : (int)scale;
+    const int64_t most = 1000000000;
+    return (int)(scale < -most ? -most : scale > most ? most : scale);
 }
 
 /* x 2^k, rounded once. */

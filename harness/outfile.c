@@ -3,7 +3,9 @@
 #include "harness/outfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sha256.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,7 +17,31 @@ static gdn_status failed(const char *path, const char *what, gdn_error *err)
                                 errno == EROFS || errno == EPERM || errno == EEXIST
                             ? GDN_BAD_INPUT
                             : GDN_MACHINE;
-    return gdn_fail(err, status, "%s: cannot %s: %s", path, what, strerror(errno));
+    bool full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG || errno == 0;
+    return gdn_fail(err, status, "%s: cannot %s: %s%s", path, what,
+                    errno ? strerror(errno) : "not all of it arrived",
+                    full           ? " (make room and run the same command again)"
+                    : errno == EIO ? " (when the disk answers, run the same command again)"
+                                   : "");
+}
+
+/* The new name survives a loss of power once the directory is on the disk; the file's own bytes are already.
+ */
+static bool keep_name(const char *path)
+{
+    char directory[4096];
+    snprintf(directory, sizeof directory, "%s", path);
+    char *slash = strrchr(directory, '/');
+    if (slash)
+        slash[slash == directory] = 0;
+    int fd = open(slash ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EACCES; /* a directory may be written to and not read */
+    bool kept = fsync(fd) == 0 || errno == EINVAL || errno == EROFS; /* some file systems cannot */
+    int number = errno;
+    close(fd);
+    errno = number;
+    return kept;
 }
 
 gdn_status gdn_outfile_open(gdn_outfile *o, const char *path, gdn_error *err)
@@ -31,12 +57,15 @@ gdn_status gdn_outfile_close(gdn_outfile *o, gdn_status status, gdn_error *err)
 {
     if (!o->f)
         return status;
+    errno = 0; /* an earlier write may have failed, for a reason that nobody has kept */
     if (!status && (fflush(o->f) || ferror(o->f) || fsync(fileno(o->f))))
         status = failed(o->path, "write", err);
     if (fclose(o->f) && !status)
         status = failed(o->path, "write", err);
     if (!status && rename(o->temporary, o->path))
         status = failed(o->path, "rename the new file to it", err);
+    else if (!status && !keep_name(o->path))
+        status = failed(o->path, "write its directory", err);
     if (status)
         unlink(o->temporary);
     o->f = NULL;

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/json_file.h"
 #include "harness/outfile.h"
 #include "harness/table.h"
 
@@ -229,17 +230,13 @@ static char *line_of(const json_t *root, const contents *s)
 static gdn_status provenance(const char *dir, const contents *s, char **out, gdn_error *err)
 {
     char path[PATH_MAX];
-    json_error_t problem;
+    json_t *root;
     gdn_status status = gdn_results_file(dir, "manifest.json", err);
     if (status)
         return status;
     snprintf(path, sizeof path, "%s/manifest.json", dir);
-    json_t *root = json_load_file(path, 0, &problem);
-    if (!json_is_object(root)) {
-        json_decref(root);
-        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: line %d: %s", path, root ? 1 : problem.line,
-                        root ? "an object is expected" : problem.text);
-    }
+    if ((status = gdn_json_read(path, &root, err)))
+        return status;
     *out = line_of(root, s);
     json_decref(root);
     return *out ? GDN_OK : gdn_no_memory(err, "a line of provenance");

@@ -99,7 +99,7 @@ static gdn_status checkpoint_ok(gdn_checker *c, unsigned i, const gdn_population
     if (p->file)
         return gdn_bad(c, gdn_at(c, "populations/%u/checkpoint", i),
                        "a file gives all of its population; a checkpoint beside it is not allowed");
-    if (gdn_yaml_has(c->e->text, gdn_at(c, "populations/%u/heads", i)))
+    if (gdn_yaml_has(c->tree, gdn_at(c, "populations/%u/heads", i)))
         return gdn_bad(c, c->path,
                        "a checkpoint says how many value heads a layer has; heads is not allowed");
     if (p->a_log || p->dt_bias || p->norm_weight)
@@ -133,7 +133,7 @@ static gdn_status common_ok(gdn_checker *c, unsigned i, gdn_population *p)
         return status;
     gdn_at(c, "%sinitial_scale", where);
     if (!(p->initial_scale > 0 && p->initial_scale <= 1e4) &&
-        (p->initial_scale != 0 || gdn_yaml_has(c->e->text, c->path)))
+        (p->initial_scale != 0 || gdn_yaml_has(c->tree, c->path)))
         return gdn_bad(c, c->path, "%g is not allowed; a number above 0 and at most 10000 is",
                        p->initial_scale);
     return GDN_OK;

@@ -27,7 +27,7 @@ static void softplus(const gdn_probe_sink *to)
 {
     static const double at[] = {-4, -6, -8, -10, -12, -14, -16, -17, -20, 20.5};
     enum { POINTS = 1001 };
-    for (int v = 0; v < GDN_SOFTPLUS_VARIANTS; v++)
+    for (gdn_softplus_variant v = 0; v < GDN_SOFTPLUS_VARIANTS; v++)
         for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
             gdn_spread near = {0};
             for (int j = 0; j < POINTS; j++)

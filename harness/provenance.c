@@ -41,6 +41,16 @@ const char *gdn_version_long(void)
     return VERSION " (" GDN_COMMIT ")";
 }
 
+const char *gdn_commit(void)
+{
+    return GDN_COMMIT;
+}
+
+bool gdn_dirty(void)
+{
+    return GDN_DIRTY;
+}
+
 /* The CPU's name as the kernel gives it. */
 static void cpu_name(char *out, size_t size)
 {
@@ -129,6 +139,14 @@ gdn_status gdn_manifest_write(const gdn_experiment *e, const char *directory, co
         facts->certify_share, "rows_below_reference", (int)facts->below, "files", files(directory));
     if (root && facts->max_length)
         json_object_set_new(root, "max_length", json_integer(facts->max_length));
+    if (root && facts->ranks > 1)
+        json_object_set_new(root, "ranks", json_integer(facts->ranks));
+    if (root && facts->shard.count)
+        json_object_set_new(root, "shard", json_sprintf("%d/%d", facts->shard.index, facts->shard.count));
+    if (root && facts->origins)
+        json_object_set(root, "origins", facts->origins);
+    if (root && facts->merged)
+        json_object_set(root, "merged", facts->merged);
     if (!root)
         return gdn_no_memory(err, "the manifest");
     json_t *checkpoints = gdn_checkpoints_json(e);

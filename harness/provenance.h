@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "harness/experiment.h"
+#include "harness/shard.h"
 
 typedef struct gdn_run_facts {
     const char *command; /* as typed */
@@ -20,11 +21,19 @@ typedef struct gdn_run_facts {
     double certify_share; /* of the time of this run's tasks that went into checks and witnesses; 0 if none
                              ran */
     int64_t below;        /* rows that no rung could serve */
+    gdn_task_shard shard;      /* count 0: these are whole results */
+    int ranks;            /* processes that shared the tasks */
+    json_t *origins;      /* which programs made the rows (harness/origin.h); the caller owns these two */
+    json_t *merged;       /* NULL, or what was merged */
 } gdn_run_facts;
 
 /* "0.1.0", "0.1.0 (1a2b3c4, dirty)". */
 const char *gdn_version(void);
 const char *gdn_version_long(void);
+
+/* The commit it was built from, "unknown" outside a repository; had the source changes of its own? */
+const char *gdn_commit(void);
+bool gdn_dirty(void);
 
 /* Who measured: cpu, os, isa, compiler, flags, version, date. The caller owns it. */
 json_t *gdn_bench_context(void);

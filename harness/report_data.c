@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "harness/json_file.h"
 #include "harness/plot.h"
 #include "harness/profile.h"
 
@@ -39,10 +40,13 @@ static const field growth_fields[] = {
     REAL(slope_hi), REAL(plateau), REAL(plateau_lo), REAL(plateau_hi), REAL(n_plateau),
 };
 
+/* What a report has room for. */
+enum { MOST_ROWS = 1000000, MOST_NAMES = 4096 };
+
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
 static gdn_status read_rows(const char *dir, const char *name, const field *fields, size_t n_fields,
-                            gdn_rows *out, gdn_error *err)
+                            gdn_result_rows *out, gdn_error *err)
 {
     char path[PATH_MAX];
     size_t column[64];
@@ -56,6 +60,9 @@ static gdn_status read_rows(const char *dir, const char *name, const field *fiel
     if (status)
         return status;
     out->n = gdn_table_rows(out->table);
+    if (out->n > MOST_ROWS)
+        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: has %zu rows; a report reads at most %d", path, out->n,
+                        MOST_ROWS);
     out->row = calloc(out->n + 1, sizeof *out->row);
     if (!out->row)
         return gdn_no_memory(err, "the rows of a report");
@@ -71,7 +78,7 @@ static gdn_status read_rows(const char *dir, const char *name, const field *fiel
     return status;
 }
 
-static void free_rows(gdn_rows *r)
+static void free_rows(gdn_result_rows *r)
 {
     gdn_table_free(r->table);
     free(r->row);
@@ -85,13 +92,17 @@ bool gdn_names_have(const gdn_names *list, const char *name)
     return false;
 }
 
-static void add(gdn_names *list, const char *name)
+/* False where there are too many: a report pairs names with names. */
+static bool add(gdn_names *list, const char *name)
 {
-    if (!gdn_names_have(list, name))
+    if (gdn_names_have(list, name))
+        return true;
+    if (list->n < MOST_NAMES)
         list->name[list->n++] = name;
+    return list->n < MOST_NAMES;
 }
 
-static bool mentions(const gdn_rows *r, const char *profile)
+static bool mentions(const gdn_result_rows *r, const char *profile)
 {
     for (size_t i = 0; i < r->n; i++)
         if (gdn_same(r->row[i].profile, profile))
@@ -111,15 +122,20 @@ static gdn_status collect_names(gdn_results *r, gdn_error *err)
     for (int i = 0; i < gdn_profile_count; i++)
         if (mentions(&r->summary, gdn_profile_builtin(i).name))
             add(&r->profiles, gdn_profile_builtin(i).name);
-    for (size_t i = 0; i < r->summary.n; i++) {
-        add(&r->profiles, r->summary.row[i].profile);
-        add(&r->quantities, r->summary.row[i].quantity);
-    }
-    for (int gate = 0; gate < 2; gate++)
-        for (size_t i = 0; i < r->summary.n; i++)
+    bool fits = true;
+    for (size_t i = 0; i < r->summary.n && fits; i++)
+        fits =
+            add(&r->profiles, r->summary.row[i].profile) && add(&r->quantities, r->summary.row[i].quantity);
+    for (int gate = 0; gate < 2 && fits; gate++)
+        for (size_t i = 0; i < r->summary.n && fits; i++)
             if (gate || !gdn_same(r->summary.row[i].quantity, "g"))
-                add(&r->populations, r->summary.row[i].population);
-    return GDN_OK;
+                fits = add(&r->populations, r->summary.row[i].population);
+    return fits ? GDN_OK
+                : gdn_fail(
+                      err, GDN_BAD_INPUT,
+                      "%.400s/summary.csv: names %d profiles, quantities or populations; a report has room "
+                      "for fewer",
+                      r->dir, MOST_NAMES);
 }
 
 /* Whether the row ends a whole [1, T]; of the state, whether it is at one position. */
@@ -169,16 +185,15 @@ static gdn_status collect_whole(gdn_results *r, gdn_error *err)
 static gdn_status read_manifest(gdn_results *r, gdn_error *err)
 {
     char path[PATH_MAX];
-    json_error_t problem;
     gdn_status status = gdn_results_file(r->dir, "manifest.json", err);
     if (status)
         return status;
     snprintf(path, sizeof path, "%s/manifest.json", r->dir);
-    r->manifest = json_load_file(path, 0, &problem);
-    if (!r->manifest)
-        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: line %d: %s", path, problem.line, problem.text);
-    if (!json_is_object(r->manifest))
-        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: line 1: an object is expected", path);
+    if ((status = gdn_json_read(path, &r->manifest, err)))
+        return status;
+    const char *shard = json_string_value(json_object_get(r->manifest, "shard"));
+    if (shard)
+        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: this is shard %.20s, not whole results", path, shard);
     return GDN_OK;
 }
 
@@ -192,12 +207,11 @@ const char *gdn_manifest_text(const gdn_results *r, const char *section, const c
 gdn_status gdn_results_load(gdn_results *r, const char *dir, gdn_error *err)
 {
     r->dir = dir;
-    gdn_status status =
-        read_rows(r->dir, "summary.csv", summary_fields, COUNT(summary_fields), &r->summary, err);
+    gdn_status status = read_manifest(r, err);
+    if (!status)
+        status = read_rows(r->dir, "summary.csv", summary_fields, COUNT(summary_fields), &r->summary, err);
     if (!status)
         status = read_rows(r->dir, "growth.csv", growth_fields, COUNT(growth_fields), &r->growth, err);
-    if (!status)
-        status = read_manifest(r, err);
     if (!status)
         status = gdn_provenance_line(r->dir, &r->provenance, err);
     if (!status)

@@ -27,11 +27,11 @@ typedef struct gdn_result {
     double slope, slope_lo, slope_hi, plateau, plateau_lo, plateau_hi, n_plateau;
 } gdn_result;
 
-typedef struct gdn_rows {
+typedef struct gdn_result_rows {
     gdn_table *table; /* owns the texts */
     gdn_result *row;  /* [n] */
     size_t n;
-} gdn_rows;
+} gdn_result_rows;
 
 typedef struct gdn_names {
     const char **name; /* [n] */
@@ -40,7 +40,7 @@ typedef struct gdn_names {
 
 typedef struct gdn_results {
     const char *dir;
-    gdn_rows summary, growth;
+    gdn_result_rows summary, growth;
     gdn_names profiles, populations, quantities;
     double *longest;          /* [populations][quantities] the largest T, 0 where not measured */
     const gdn_result **whole; /* [n_whole] the whole rows, in the order of the file */

@@ -123,7 +123,7 @@ static gdn_status read_cells(ranking *k, const gdn_table *t, gdn_error *err)
             status = gdn_table_number(t, i, column[n],
                                       n == HEAD ? &number : (double *)(void *)((char *)c + numbers[n].offset),
                                       err);
-        c->head = (int)number;
+        c->head = number >= 0 && number < 0x1p31 ? (int)number : -1; /* NaN too */
         k->cells++;
     }
     return status;

@@ -31,7 +31,7 @@ static bool in_percent(double x)
 /* Decimals that show three digits of x. */
 static int decimals(double x)
 {
-    if (x == 0)
+    if (x == 0 || !isfinite(x))
         return 0;
     int d = 2 - (int)floor(log10(fabs(x)));
     return d > 0 ? d : 0;
@@ -69,8 +69,8 @@ gdn_text gdn_text_span(double x, double lo, double hi)
     if (isnan(x) || lo == hi)
         return t;
     /* three digits of x, but at most two decimals more than the widest has */
-    int most = decimals(100 * widest) + (x ? 2 : 0), own = decimals(100 * x),
-        d = x && own < most ? own : most;
+    int most = decimals(100 * widest) + (x != 0 ? 2 : 0), own = decimals(100 * x),
+        d = x != 0 && own < most ? own : most;
     if (in_percent(widest))
         snprintf(t.s, sizeof t.s, "%.30s %% [%.30s, %.30s]", fixed(100 * x, d).s, fixed(100 * lo, d).s,
                  fixed(100 * hi, d).s);

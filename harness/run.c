@@ -2,128 +2,23 @@
 /* run -- an experiment from file to results; see run.h. */
 #include "harness/run.h"
 
-#include <inttypes.h>
 #include <omp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/inputs.h"
 #include "harness/backend.h"
-#include "harness/budget.h"
 #include "harness/experiment.h"
-#include "harness/export.h"
+#include "harness/finish.h"
+#include "harness/origin.h"
 #include "harness/outfile.h"
-#include "harness/probe.h"
-#include "harness/progress.h"
+#include "harness/pool.h"
 #include "harness/provenance.h"
+#include "harness/ranks.h"
+#include "harness/run_parts.h"
 #include "harness/store.h"
-#include "harness/task.h"
-
-/* ---- stopping ---- */
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int sig)
-{
-    interrupted = sig;
-}
-
-/* First SIGINT or SIGTERM: drop the tasks in hand and leave; the second one ends the process as usual. */
-static void watch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-/* ---- tasks over threads ---- */
-
-typedef struct pool {
-    const gdn_task *tasks;
-    const int *todo; /* [n] indices of tasks that are not in the store */
-    int n;
-    gdn_store *store;
-    gdn_progress progress;
-    double seconds, certify_seconds; /* of the tasks of this run */
-    gdn_status status;
-    gdn_error *err;
-} pool;
-
-typedef struct ticket {
-    pool *p;
-    double cost;
-} ticket;
-
-static int report(void *context, double share)
-{
-    ticket *t = context;
-    int stop;
-#pragma omp critical(gdn_pool)
-    {
-        gdn_progress_add(&t->p->progress, share * t->cost);
-        stop = t->p->status != GDN_OK || interrupted;
-    }
-    return stop;
-}
-
-/* Say which task a failure of the machine ended. */
-static void name_task(const gdn_task *task, gdn_error *err)
-{
-    gdn_error said = *err;
-    gdn_fail(err, GDN_MACHINE, "%s, seed %" PRIu64 ": %s; finished tasks are kept, run again to resume",
-             task->experiment->file->populations[task->population].name, task->seed, said.text);
-}
-
-static void run_one(pool *p, const gdn_task *task)
-{
-    gdn_rows rows;
-    gdn_error err = {""};
-    ticket t = {p, task->cost};
-    struct timespec start;
-    clock_gettime(CLOCK_MONOTONIC, &start);
-    omp_set_num_threads(task->threads); /* of the parallel regions that this thread opens */
-    gdn_status status = task->backend->enter(&err);
-    rows = (gdn_rows){0};
-    if (!status)
-        status = gdn_task_run(task, report, &t, &rows, &err);
-    if (status == GDN_MACHINE)
-        name_task(task, &err);
-#pragma omp critical(gdn_pool)
-    {
-        if (!status && !p->status) {
-            const gdn_population *population = &task->experiment->file->populations[task->population];
-            gdn_task_record record = {.task = task->id,
-                                      .population = population->name,
-                                      .seed = (int64_t)task->seed,
-                                      .seconds = gdn_seconds_since(&start)};
-            p->seconds += record.seconds;
-            p->certify_seconds += rows.certify_seconds;
-            status = gdn_store_commit(p->store, &record, rows.row, rows.count, &err);
-        }
-        if (status && !p->status) {
-            p->status = status;
-            *p->err = err;
-        }
-    }
-    gdn_rows_free(&rows);
-}
-
-static gdn_status run_all(pool *p, int jobs)
-{
-#pragma omp parallel for num_threads(jobs < p->n ? jobs : p->n) schedule(dynamic, 1) if (p->n > 1)
-    for (int i = 0; i < p->n; i++) {
-        bool stop;
-#pragma omp critical(gdn_pool)
-        stop = p->status != GDN_OK || interrupted;
-        if (!stop)
-            run_one(p, &p->tasks[p->todo[i]]);
-    }
-    gdn_progress_end(&p->progress);
-    return p->status;
-}
+#include "harness/store_mend.h"
 
 /* ---- the experiment ---- */
 
@@ -131,14 +26,12 @@ static gdn_status run_all(pool *p, int jobs)
  * Make tasks fit the device: shorter blocks first, then fewer at a time. Returns how many run at once. A task
  * that does not fit alone is tried all the same, and its failure says so.
  */
-static int plan_memory(gdn_task *tasks, const int *todo, int n, const gdn_backend *backend, bool fixed,
-                       int jobs)
+static int plan_memory(const gdn_pool *p, const gdn_backend *backend, bool fixed, int jobs)
 {
-    const double room = 0.85 * (double)backend->memory();
+    const double room = 0.85 * (double)backend->memory() / p->sharing;
     double largest = 0;
-    jobs = n && n < jobs ? n : jobs;
-    for (int i = 0; i < n; i++) {
-        gdn_task *t = &tasks[todo[i]];
+    for (int i = 0; i < p->n; i++) {
+        gdn_task *t = &p->tasks[p->todo[i]];
         while (!fixed && t->block > GDN_BLOCK_LEAST && gdn_task_bytes(t) * jobs > room)
             t->block /= 2;
         double bytes = gdn_task_bytes(t);
@@ -156,132 +49,198 @@ static int costlier(const void *a, const void *b, void *tasks)
     return (x < y) - (x > y);
 }
 
-/* Which tasks are missing from the store, the costliest first. */
-static gdn_status missing(pool *p, const gdn_task *tasks, int count, int *todo, double *work, gdn_error *err)
+gdn_status gdn_run_missing(gdn_pool *p, gdn_strangers *others, gdn_error *err)
 {
-    *work = 0;
-    for (int i = 0; i < count; i++) {
-        bool found;
-        gdn_status status = gdn_store_has(p->store, tasks[i].id, &found, err);
+    *others = (gdn_strangers){.n = 0};
+    for (int i = 0; i < p->count; i++) {
+        gdn_task_record record;
+        bool found = false;
+        gdn_status status = p->store ? gdn_store_task(p->store, p->tasks[i].id, &record, &found, err) : GDN_OK;
         if (status)
             return status;
-        if (!found) {
-            todo[p->n++] = i;
-            *work += tasks[i].cost;
-        }
+        if (!found)
+            p->todo[p->n++] = i;
+        else if (!gdn_origin_same(&record.origin, &p->origin) && others->n++ == 0)
+            gdn_origin_text(&record.origin, others->program, sizeof others->program);
     }
-    p->tasks = tasks;
-    p->todo = todo;
-    qsort_r(todo, (size_t)p->n, sizeof *todo, costlier, (void *)(uintptr_t)tasks);
+    qsort_r(p->todo, (size_t)p->n, sizeof *p->todo, costlier, p->tasks);
     return GDN_OK;
 }
 
-static gdn_status finish(const gdn_experiment *e, pool *p, int count, const gdn_run_options *o,
-                         gdn_run_result *r, gdn_error *err)
+int gdn_run_at_once(gdn_pool *p, const gdn_run_options *o, const gdn_backend *backend)
 {
+    int at_once = p->n < p->all_jobs ? (p->n * p->jobs + p->all_jobs - 1) / p->all_jobs : p->jobs;
+    for (int i = 0; i < p->count; i++) {
+        p->tasks[i].cost /= 1e6;
+        p->tasks[i].block = o->block ? o->block : backend->block;
+        p->tasks[i].threads = at_once > 0 ? (p->jobs + at_once - 1) / at_once : 1;
+    }
+    return backend->memory ? plan_memory(p, backend, o->block > 0, at_once) : at_once;
+}
+
+static gdn_status finish(const gdn_experiment *e, gdn_pool *p, const gdn_run_options *o, gdn_run_result *r,
+                         gdn_error *err)
+{
+    int count = p->count;
     const char **ids = gdn_calloc((size_t)count, sizeof *ids);
     if (!ids)
         return gdn_no_memory(err, "the list of tasks");
-    double task_seconds = 0;
-    gdn_status status = GDN_OK;
-    for (int i = 0; i < count && !status; i++) {
-        gdn_task_record record;
-        bool found;
+    for (int i = 0; i < count; i++)
         ids[i] = p->tasks[i].id;
-        status = gdn_store_task(p->store, ids[i], &record, &found, err);
-        task_seconds += !status && found ? record.seconds : 0;
-    }
-    if (!status)
-        status = gdn_export(p->store, r->directory, ids, count, err);
-    if (!status)
-        status = gdn_budget_export(e, p->store, r->directory, ids, count, err);
-    if (!status)
-        status = gdn_probes_run(e, r->directory, err);
-    if (!status)
-        status = gdn_store_count(p->store, ids, count, gdn_flag_names[GDN_BELOW_REFERENCE], &r->below, err);
-    free(ids);
     r->certify_share = p->seconds > 0 ? p->certify_seconds / p->seconds : 0;
+    gdn_run_facts facts = {.command = o->command,
+                           .backend = r->backend,
+                           .device = r->about,
+                           .jobs = o->jobs,
+                           .max_length = o->max_length,
+                           .tasks_run = p->n,
+                           .seconds = r->seconds,
+                           .certify_share = r->certify_share,
+                           .shard = o->shard,
+                           .ranks = gdn_ranks_here()->size};
+    gdn_status status = gdn_finish(e, p->store, r->directory, ids, count, &facts, err);
+    r->below = facts.below;
     if (!status)
-        status = gdn_manifest_write(e, r->directory,
-                                    &(gdn_run_facts){o->command, r->backend, r->about, o->jobs, o->max_length,
-                                                     count, p->n, r->seconds, task_seconds,
-                                                     r->certify_share, r->below},
-                                    err);
+        status = gdn_manifest_write(e, r->directory, &facts, err);
+    json_decref(facts.origins);
+    free(ids);
+    return status;
+}
+
+/* DIR/<experiment>, and below it the shard's. */
+static gdn_status name_directory(const gdn_experiment *e, const gdn_run_options *o, gdn_run_result *r,
+                                 gdn_error *err)
+{
+    char below[64] = "";
+    snprintf(r->name, sizeof r->name, "%s", e->file->experiment);
+    if (o->shard.count)
+        snprintf(below, sizeof below, "/shard-%d-of-%d", o->shard.index, o->shard.count);
+    if (snprintf(r->directory, sizeof r->directory, "%s/%s%s", o->results, r->name, below) >=
+        (int)sizeof r->directory)
+        return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", o->results);
+    return GDN_OK;
+}
+
+gdn_status gdn_run_prepare(const char *path, const gdn_run_options *o, const gdn_backend **backend,
+                          gdn_experiment **e, gdn_pool *p, gdn_run_result *r, gdn_error *err)
+{
+    const gdn_ranks *here = gdn_ranks_here();
+    int devices = o->device < 0 && here->size > 1 ? gdn_backend_devices() : 0;
+    int device = devices ? here->local % devices : o->device > 0 ? o->device : 0;
+    gdn_status status = gdn_backend_choose(o->backend, device, backend, r->about, sizeof r->about, err);
+    r->backend = (*backend)->name;
+    p->place = gdn_backend_place(*backend);
+    if (!status)
+        status = gdn_inputs_init(err);
+    if (!status)
+        status = gdn_experiment_load(path, e, err);
+    if (!status)
+        status = gdn_experiment_limit(*e, o->first_seed, o->seeds, o->max_length, err);
+    if (!status)
+        status = gdn_tasks_make(*e, *backend, &p->tasks, &p->count, err);
+    if (!status)
+        status = name_directory(*e, o, r, err);
+    if (!status)
+        status = gdn_shard_keep(&o->shard, p->tasks, &p->count, err);
+    if (!status && !(p->todo = gdn_calloc((size_t)p->count, sizeof *p->todo)))
+        status = gdn_no_memory(err, "the list of tasks");
+    return status;
+}
+
+/* On rank 0: the store, and what is missing from it. */
+static gdn_status open_store(gdn_pool *p, const gdn_run_result *r, gdn_error *err)
+{
+    char store[4200];
+    int taken = 0;
+    gdn_strangers others;
+    gdn_status status = gdn_make_directory(r->directory, err);
+    snprintf(store, sizeof store, "%s/store.db", r->directory);
+    if (!status)
+        status = gdn_store_open(store, &p->store, err);
+    if (!status)
+        status = gdn_store_claim(p->store, err);
+    if (!status)
+        status = gdn_store_mend(p->store, &taken, err);
+    if (!status && taken)
+        fprintf(stderr, "%s: %d task%s there no longer gave the checksum kept of it: run again\n", store,
+                taken, taken == 1 ? "" : "s");
+    if (!status)
+        status = gdn_run_missing(p, &others, err);
+    if (!status && others.n)
+        fprintf(stderr,
+                "%s: %d of the tasks done already were made by another gdnprec (%s); manifest.json tells\n",
+                r->name, others.n, others.program);
+    return status;
+}
+
+static void announce(const gdn_pool *p, const gdn_run_options *o, const gdn_run_result *r)
+{
+    int ranks = gdn_ranks_here()->size;
+    char shared[48] = "";
+    if (ranks > 1)
+        snprintf(shared, sizeof shared, " on %d ranks", ranks);
+    if (!o->quiet)
+        fprintf(stderr, "%s: %d tasks, %d of them done already, %d thread%s%s%s%s\n", r->name, p->count,
+                p->count - p->n, p->all_jobs, p->all_jobs == 1 ? "" : "s", shared, *r->about ? ", " : "",
+                r->about);
+}
+
+static gdn_status run_tasks(gdn_pool *p, const gdn_backend *backend, const gdn_run_options *o,
+                            const gdn_run_result *r, gdn_error *err)
+{
+    double work = 0;
+    bool first = gdn_ranks_here()->rank == 0;
+    gdn_pool_watch();
+    if (first)
+        announce(p, o, r);
+    for (int i = 0; i < p->n; i++)
+        work += p->tasks[p->todo[i]].cost;
+    gdn_progress_start(&p->progress, r->name, work / 1e6, "M element-steps", o->quiet || !first);
+    gdn_status status = gdn_pool_run(p, gdn_run_at_once(p, o, backend));
+    if (gdn_pool_interrupted())
+        status = gdn_fail(err, GDN_MACHINE, "%s: interrupted; finished tasks are kept, run again to resume",
+                          r->name);
     return status;
 }
 
 gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r, gdn_error *err)
 {
+    const gdn_ranks *here = gdn_ranks_here();
     gdn_experiment *e = NULL;
-    gdn_task *tasks = NULL;
-    int count = 0, *todo = NULL;
-    double work = 0;
-    pool p = {.err = err};
+    gdn_pool p = {.jobs = o->jobs, .err = err, .origin = gdn_origin_here()};
+    char shard[32] = "";
     struct timespec start;
-    char store[4200];
-    int jobs = o->jobs;
     clock_gettime(CLOCK_MONOTONIC, &start);
     omp_set_max_active_levels(2); /* tasks, and where cores are left the witness of a task */
     omp_set_num_threads(o->jobs); /* engines that spread over threads take no more either */
     const gdn_backend *backend = &gdn_backend_cpu;
-    gdn_status status = gdn_backend_choose(o->backend, o->device, &backend, r->about, sizeof r->about, err);
-    r->backend = backend->name;
-    if (!status)
-        status = gdn_inputs_init(err);
-    if (!status)
-        status = gdn_experiment_load(path, &e, err);
-    if (!status)
-        status = gdn_experiment_limit(e, o->first_seed, o->seeds, o->max_length, err);
-    if (!status)
-        status = gdn_tasks_make(e, backend, &tasks, &count, err);
+    gdn_status status = gdn_run_prepare(path, o, &backend, &e, &p, r, err);
+    if (o->shard.count)
+        snprintf(shard, sizeof shard, "%d/%d", o->shard.index, o->shard.count);
+    p.origin.backend = r->backend;
+    p.origin.device = r->about;
+    p.origin.shard = shard;
+    if (!status && here->rank == 0)
+        status = open_store(&p, r, err);
+    status = gdn_pool_meet(&p, status, err);
     if (!status) {
-        snprintf(r->name, sizeof r->name, "%s", e->file->experiment);
-        if (snprintf(r->directory, sizeof r->directory, "%s/%s", o->results, r->name) >=
-            (int)sizeof r->directory)
-            status = gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", o->results);
+        status = run_tasks(&p, backend, o, r, err);
+        omp_set_num_threads(o->jobs * here->local_size); /* the other ranks sleep */
     }
-    if (!status)
-        status = gdn_make_directory(r->directory, err);
-    if (!status) {
-        snprintf(store, sizeof store, "%s/store.db", r->directory);
-        status = gdn_store_open(store, &p.store, err);
-    }
-    if (!status && !(todo = gdn_calloc((size_t)count, sizeof *todo)))
-        status = gdn_no_memory(err, "the list of tasks");
-    if (!status)
-        status = missing(&p, tasks, count, todo, &work, err);
-    if (!status) {
-        watch_signals();
-        if (!o->quiet)
-            fprintf(stderr, "%s: %d tasks, %d of them done already, %d thread%s%s%s\n", r->name, count,
-                    count - p.n, jobs, jobs == 1 ? "" : "s", *r->about ? ", " : "", r->about);
-        gdn_progress_start(&p.progress, r->name, work / 1e6, "M element-steps", o->quiet);
-        for (int i = 0; i < count; i++) {
-            tasks[i].cost /= 1e6;
-            tasks[i].block = o->block ? o->block : backend->block;
-            tasks[i].threads = p.n < jobs && p.n ? (jobs + p.n - 1) / p.n : 1;
-        }
-        if (backend->memory)
-            jobs = plan_memory(tasks, todo, p.n, backend, o->block > 0, jobs);
-        status = run_all(&p, jobs);
-        omp_set_num_threads(o->jobs);
-        if (interrupted)
-            status = gdn_fail(err, GDN_MACHINE,
-                              "%s: interrupted; finished tasks are kept, run again to resume", r->name);
-    }
-    r->tasks = count;
+    r->tasks = p.count;
     r->tasks_run = p.n;
     r->seconds = gdn_seconds_since(&start);
-    if (!status)
-        status = finish(e, &p, count, o, r, err);
+    if (!status && here->rank == 0)
+        status = finish(e, &p, o, r, err);
     gdn_error second;
     gdn_status closed = gdn_store_close(p.store, &second);
     if (!status && closed) {
         *err = second;
         status = closed;
     }
-    free(todo);
-    free(tasks);
+    status = gdn_pool_part(&p, status, err);
+    free(p.todo);
+    free(p.tasks);
     gdn_experiment_free(e);
     return status;
 }

@@ -8,17 +8,19 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "harness/shard.h"
 
 typedef struct gdn_run_options {
-    const char *results; /* directory; the experiment's name is appended */
-    const char *command; /* as typed, for the manifest */
-    const char *backend; /* auto, cpu or cuda */
-    int device;          /* which GPU */
-    int jobs;            /* threads */
-    int first_seed;      /* 0: 1 */
-    int seeds;           /* 0: as the file says */
-    long max_length;     /* 0: as the file says */
-    int block;           /* tokens advanced at a time; 0: the backend's. Changes no result */
+    const char *results;  /* directory; the experiment's name is appended */
+    const char *command;  /* as typed, for the manifest */
+    const char *backend;  /* auto, cpu or cuda */
+    int device;           /* which GPU; -1: the first, or on several ranks each its own */
+    int jobs;             /* threads */
+    int first_seed;       /* 0: 1 */
+    int seeds;            /* 0: as the file says */
+    long max_length;      /* 0: as the file says */
+    gdn_task_shard shard; /* of the tasks */
+    int block;            /* tokens advanced at a time; 0: the backend's. Changes no result */
     bool quiet;
 } gdn_run_options;
 
@@ -33,7 +35,7 @@ typedef struct gdn_run_result {
     int64_t below;        /* rows without a number because no rung of the reference can serve them */
 } gdn_run_result;
 
-/* Run or resume the experiment in the YAML file `path`. */
+/* Run or resume the experiment in the YAML file `path`; of a shard, its tasks, without CSV files. */
 gdn_status gdn_run(const char *path, const gdn_run_options *options, gdn_run_result *result, gdn_error *err);
 
 #endif

@@ -2,42 +2,106 @@
 /* store -- rows at rest in SQLite; see store.h. */
 #include "harness/store.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "harness/lock.h"
+#include "harness/shown.h"
+#include "harness/store_parts.h"
+#include "harness/store_seal.h"
 
 struct gdn_store {
     sqlite3 *db;
     char *path;
+    bool read_only;
+    int64_t patience; /* steps of SQLite's that a walk over rows may still take */
     sqlite3_stmt *insert, *find, *record;
+    gdn_lock lock;
 };
 
 /* "GDNP": marks a database as ours. */
 enum { APPLICATION_ID = 0x47444e50 };
 
-static const char *const column_types[] = {[GDN_COLUMN_ID] = "INTEGER",
-                                           [GDN_COLUMN_TEXT] = "TEXT",
-                                           [GDN_COLUMN_INT] = "INTEGER",
-                                           [GDN_COLUMN_REAL] = "REAL"};
+/* First column of a task's origin in the query for its record, and how many there are. */
+enum { ORIGIN = 4 + 2 * GDN_COVERS, ORIGIN_COLUMNS = 6 };
 
-/* SQLite's complaint as ours: what the user can mend is bad input, the rest is the machine. */
+/*
+ * Pages that point to each other can hold rows without end. A row takes some 100 steps of SQLite's and more
+ * than 100 bytes; a walk may take STEPS for every GDN_STORE_ROW bytes of the file.
+ */
+enum { PATIENCE_STEP = 10000, PATIENCE_LEAST = 1000000, STEPS = 200 };
+
+static int impatient(void *context)
+{
+    gdn_store *s = context;
+    s->patience -= s->patience == INT64_MAX ? 0 : PATIENCE_STEP;
+    return s->patience < 0;
+}
+
+/* What the user can mend is bad input; the rest, and all that is not here, is the machine. */
+static const struct complaint {
+    int code;
+    gdn_status status;
+    const char *hint;
+} complaints[] = {
+    {SQLITE_FULL, GDN_MACHINE, " (the disk is full; committed tasks are safe, run again to resume)"},
+    {SQLITE_IOERR, GDN_MACHINE, " (committed tasks are safe, run again to resume)"},
+    {SQLITE_NOTADB, GDN_BAD_INPUT, " (move the file away, or choose another --results directory)"},
+    {SQLITE_BUSY, GDN_BAD_INPUT, " (another gdnprec is writing to it)"},
+    {SQLITE_CORRUPT, GDN_BAD_INPUT,
+     " (the file is damaged: move it and its -wal file away and run again, or put a copy of it back)"},
+    {SQLITE_INTERRUPT, GDN_BAD_INPUT, " (it has no end: the file is damaged)"},
+    {SQLITE_CANTOPEN, GDN_BAD_INPUT, ""},
+    {SQLITE_READONLY, GDN_BAD_INPUT, ""},
+    {SQLITE_PERM, GDN_BAD_INPUT, ""},
+    {SQLITE_LOCKED, GDN_BAD_INPUT, ""},
+    {SQLITE_AUTH, GDN_BAD_INPUT, ""},
+    {SQLITE_TOOBIG, GDN_BAD_INPUT, ""},
+    {SQLITE_ERROR, GDN_BAD_INPUT, ""}}; /* our statements are right: the file is of another format */
+
+/* May a regular file, or one that is not there yet, and its directory be written to? */
+static bool writable(const char *path)
+{
+    char directory[4200];
+    struct stat st;
+    snprintf(directory, sizeof directory, "%s", path);
+    char *slash = strrchr(directory, '/');
+    if (slash)
+        slash[slash == directory] = 0;
+    bool file = stat(path, &st) == 0 ? S_ISREG(st.st_mode) && access(path, W_OK) == 0 : errno == ENOENT;
+    return file && access(slash ? directory : ".", W_OK) == 0;
+}
+
+/* SQLite's complaint as ours. */
 static gdn_status complain(const gdn_store *s, const char *what, gdn_error *err)
 {
-    int code = s->db ? sqlite3_errcode(s->db) & 0xff : SQLITE_NOMEM;
-    bool input = code == SQLITE_CANTOPEN || code == SQLITE_READONLY || code == SQLITE_NOTADB ||
-                 code == SQLITE_PERM || code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_AUTH;
-    const char *hint = code == SQLITE_NOTADB ? " (move the file away, or choose another --results directory)"
-                       : code == SQLITE_BUSY ? " (another gdnprec is writing to it)"
-                       : code == SQLITE_FULL
-                           ? " (the disk is full; committed tasks are safe, run again to resume)"
-                       : code == SQLITE_IOERR ? " (committed tasks are safe, run again to resume)"
-                                              : "";
-    return gdn_fail(err, input ? GDN_BAD_INPUT : GDN_MACHINE, "%s: cannot %s: %s%s", s->path, what,
-                    s->db ? sqlite3_errmsg(s->db) : "out of memory", hint);
+    int code = s->db ? sqlite3_errcode(s->db) & 0xff : SQLITE_NOMEM, number = 0;
+    if (code == SQLITE_CANTOPEN ||
+        code == SQLITE_IOERR) /* the kernel's reason, where it is one of the disk */
+        number = sqlite3_system_errno(s->db);
+    bool disk = number == ENOSPC || number == EIO || number == EDQUOT;
+    if ((code == SQLITE_CANTOPEN && disk) ||
+        ((code == SQLITE_CANTOPEN || code == SQLITE_READONLY) && !s->read_only && writable(s->path)))
+        code = SQLITE_IOERR; /* a file beside it that cannot be made */
+    struct complaint c = {code, GDN_MACHINE, ""};
+    if (code == SQLITE_FULL && strncmp(what, "read", 4) == 0) /* sorting spills */
+        return gdn_fail(err, GDN_MACHINE,
+                        "%s: cannot %s: no room for SQLite's temporary files (SQLITE_TMPDIR names another "
+                        "directory for them); committed tasks are safe, run again to resume",
+                        s->path, what);
+    for (size_t i = 0; i < sizeof complaints / sizeof complaints[0]; i++)
+        if (complaints[i].code == code)
+            c = complaints[i];
+    char said[300];
+    return gdn_fail(err, c.status, "%s: cannot %s: %s%s%s%s", s->path, what,
+                    s->db ? gdn_shown(sqlite3_errmsg(s->db), said, sizeof said) : "out of memory",
+                    disk ? ": " : "", disk ? strerror(number) : "", s->read_only ? "" : c.hint);
 }
 
 static gdn_status execute(gdn_store *s, const char *sql, const char *what, gdn_error *err)
@@ -64,40 +128,35 @@ static int64_t pragma(gdn_store *s, const char *sql)
 
 static gdn_status create(gdn_store *s, gdn_error *err)
 {
-    char sql[4096];
-    int n = snprintf(sql, sizeof sql,
-                     "CREATE TABLE tasks (task TEXT PRIMARY KEY, population TEXT, seed INTEGER, rows INTEGER,"
-                     " checksum TEXT, seconds REAL);"
-                     "CREATE TABLE rows (task TEXT NOT NULL");
-    for (int i = 0; i < gdn_column_count; i++)
-        n += snprintf(sql + n, sizeof sql - (size_t)n, ", \"%s\" %s", gdn_columns[i].name,
-                      column_types[gdn_columns[i].type]);
-    snprintf(sql + n, sizeof sql - (size_t)n,
-             ");CREATE UNIQUE INDEX rows_cell ON rows (task, cell);"
-             "PRAGMA application_id = %d; PRAGMA user_version = %d",
-             APPLICATION_ID, GDN_SCHEMA);
-    return execute(s, sql, "create the tables of the store", err);
+    char sql[80];
+    snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION_ID,
+             GDN_SCHEMA);
+    return gdn_store_create(s->db) == SQLITE_OK ? execute(s, sql, "create the tables of the store", err)
+                                                : complain(s, "create the tables of the store", err);
 }
 
 /* A database of ours at this schema version, a new one, or neither. One transaction: of two that find an
- * empty file, one makes it a store. */
+ * empty file, one makes it a store; of a reader, it lasts. */
 static gdn_status recognise(gdn_store *s, gdn_error *err)
 {
-    gdn_status status = execute(s, "BEGIN IMMEDIATE", "open the store", err);
+    gdn_status status =
+        execute(s, s->read_only ? "BEGIN; SELECT count(*) FROM sqlite_master" : "BEGIN IMMEDIATE",
+                "open the store", err);
     if (status)
         return status;
     int64_t id = pragma(s, "PRAGMA application_id"), version = pragma(s, "PRAGMA user_version");
-    if (id == 0 && pragma(s, "SELECT count(*) FROM sqlite_master") == 0)
+    if (!s->read_only && id == 0 && pragma(s, "SELECT count(*) FROM sqlite_master") == 0)
         status = create(s, err);
     else if (id != APPLICATION_ID)
         status = gdn_fail(err, GDN_BAD_INPUT, "%s: an SQLite database, but not a store of gdnprec", s->path);
     else if (version != GDN_SCHEMA)
         status = gdn_fail(err, GDN_BAD_INPUT,
-                          "%s: a store of schema version %" PRId64
-                          "; this gdnprec writes version %d; move the store away "
-                          "or choose another --results directory",
-                          s->path, version, GDN_SCHEMA);
-    if (!status)
+                          "%s: a store of schema version %" PRId64 "; this gdnprec writes version %d%s",
+                          s->path, version, GDN_SCHEMA,
+                          s->read_only ? "" : "; move the store away or choose another --results directory");
+    else
+        status = gdn_store_check_schema(s->db, s->path, err);
+    if (!status && !s->read_only)
         status = execute(s, "COMMIT", "create the tables of the store", err);
     if (status)
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
@@ -109,33 +168,57 @@ const char *gdn_store_path(const gdn_store *s)
     return s->path;
 }
 
-gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err)
+/* Tables that came after the first stores. A reader of an older store has empty ones of its own. */
+static gdn_status later_tables(gdn_store *s, gdn_error *err)
+{
+    gdn_status status = GDN_OK;
+    for (int i = 0; i < GDN_STORE_LATER && !status; i++) {
+        const struct gdn_store_table *t = &gdn_store_later[i];
+        char sql[256];
+        snprintf(sql, sizeof sql, "SELECT count(*) FROM main.sqlite_master WHERE name = '%s'", t->name);
+        if (s->read_only && pragma(s, sql) > 0)
+            continue;
+        snprintf(sql, sizeof sql, "CREATE %sTABLE IF NOT EXISTS %s (%s)", s->read_only ? "TEMP " : "",
+                 t->name, t->columns);
+        status = execute(s, sql, "write to the store", err);
+    }
+    return status;
+}
+
+gdn_status gdn_store_adopt(sqlite3 *db, const char *path, bool read_only, gdn_store **out, gdn_error *err)
 {
     gdn_store *s = *out = calloc(1, sizeof *s);
     if (!s || !(s->path = strdup(path))) {
         free(s);
+        sqlite3_close(db);
         *out = NULL;
         return gdn_no_memory(err, "a store");
     }
     gdn_status status = GDN_OK;
-    /* no locks of SQLite's own: a connection is used by one thread at a time */
-    if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                        NULL) != SQLITE_OK)
+    s->db = db;
+    s->read_only = read_only;
+    s->patience = INT64_MAX;
+    if (sqlite3_errcode(db) != SQLITE_OK || gdn_store_guard(db) != SQLITE_OK)
         status = complain(s, "open the store", err);
-    if (!status && sqlite3_db_readonly(s->db, "main") == 1)
-        status = gdn_fail(err, GDN_BAD_INPUT, "%s: the store is read-only", path);
+    else
+        sqlite3_progress_handler(db, PATIENCE_STEP, impatient, s);
+    if (!status && !read_only && sqlite3_db_readonly(s->db, "main") == 1)
+        status = writable(path) ? gdn_fail(err, GDN_MACHINE,
+                                           "%s: the disk does not let it be opened for writing (committed "
+                                           "tasks are safe, run again to resume)",
+                                           path)
+                                : gdn_fail(err, GDN_BAD_INPUT, "%s: the store is read-only", path);
     if (!status)
         sqlite3_busy_timeout(s->db, 5000);
     if (!status)
         status = recognise(s, err);
+    if (!status && !read_only)
+        status =
+            execute(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", "write to the store", err);
+    if (!status) /* 16 MiB: what a sort holds at a time, in each of its threads; a run's export opens many stores */
+        status = execute(s, "PRAGMA cache_size = -16384; PRAGMA threads = 2", "open the store", err);
     if (!status)
-        status = execute(
-            s,
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-            "PRAGMA cache_size = -65536; PRAGMA threads = 2;" /* 64 MiB: what a sort holds at a time */
-            "CREATE TABLE IF NOT EXISTS sums (task TEXT, cover INTEGER, rows INTEGER, checksum TEXT,"
-            " PRIMARY KEY (task, cover))",
-            "write to the store", err);
+        status = later_tables(s, err);
     char sql[1024];
     int n = snprintf(sql, sizeof sql, "INSERT INTO rows VALUES (?");
     for (int i = 0; i < gdn_column_count; i++)
@@ -148,9 +231,10 @@ gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err)
     if (!status)
         status = prepare(s,
                          "SELECT t.task, population, seed, seconds, t.rows, t.checksum, p.rows, p.checksum, "
-                         "h.rows, h.checksum"
+                         "h.rows, h.checksum, o.\"commit\", o.dirty, o.build, o.backend, o.device, o.shard"
                          " FROM tasks t LEFT JOIN sums p ON p.task = t.task AND p.cover = 1"
-                         " LEFT JOIN sums h ON h.task = t.task AND h.cover = 2 WHERE t.task = ?",
+                         " LEFT JOIN sums h ON h.task = t.task AND h.cover = 2"
+                         " LEFT JOIN origin o ON o.task = t.task WHERE t.task = ?",
                          &s->record, err);
     if (status) {
         gdn_error ignored;
@@ -158,6 +242,30 @@ gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err)
         *out = NULL;
     }
     return status;
+}
+
+static gdn_status open_store(const char *path, bool read_only, gdn_store **out, gdn_error *err)
+{
+    sqlite3 *db = NULL; /* that could not be opened says why */
+    /* no locks of SQLite's own: a connection is used by one thread at a time */
+    int flags = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    return gdn_store_adopt(db, path, read_only, out, err);
+}
+
+gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err)
+{
+    return open_store(path, false, out, err);
+}
+
+gdn_status gdn_store_read(const char *path, gdn_store **out, gdn_error *err)
+{
+    return open_store(path, true, out, err);
+}
+
+gdn_status gdn_store_claim(gdn_store *s, gdn_error *err)
+{
+    return gdn_lock_take(&s->lock, s->path, err);
 }
 
 gdn_status gdn_store_close(gdn_store *s, gdn_error *err)
@@ -168,6 +276,7 @@ gdn_status gdn_store_close(gdn_store *s, gdn_error *err)
     sqlite3_finalize(s->find);
     sqlite3_finalize(s->record);
     gdn_status status = sqlite3_close(s->db) == SQLITE_OK ? GDN_OK : complain(s, "close the store", err);
+    gdn_lock_release(&s->lock);
     free(s->path);
     free(s);
     return status;
@@ -224,27 +333,48 @@ static gdn_status insert_sum(gdn_store *s, const char *task, int cover, const gd
     return status;
 }
 
-static gdn_status insert_all(gdn_store *s, const gdn_task_record *record, const gdn_checksum *sum,
-                             const gdn_row *rows, int64_t n, gdn_error *err)
+static gdn_status insert_origin(gdn_store *s, const char *task, const gdn_origin *o, gdn_error *err)
 {
-    gdn_status status = GDN_OK;
-    for (int64_t i = 0; i < n && !status; i++) {
-        sqlite3_bind_text(s->insert, 1, record->task, -1, SQLITE_STATIC);
-        for (int c = 0; c < gdn_column_count; c++)
-            bind(s->insert, c + 2, &gdn_columns[c], &rows[i]);
-        if (sqlite3_step(s->insert) != SQLITE_DONE)
-            status = complain(s, "write to the store", err);
-        sqlite3_reset(s->insert);
-    }
+    const char *const texts[] = {o->build, o->backend, o->device, o->shard};
+    sqlite3_stmt *q = NULL;
+    gdn_status status = prepare(s, "INSERT INTO origin VALUES (?,?,?,?,?,?,?)", &q, err);
     if (status)
         return status;
+    sqlite3_bind_text(q, 1, task, -1, SQLITE_STATIC);
+    sqlite3_bind_text(q, 2, o->commit, -1, SQLITE_STATIC);
+    sqlite3_bind_int(q, 3, o->dirty);
+    for (int i = 0; i < 4; i++)
+        sqlite3_bind_text(q, 4 + i, texts[i] ? texts[i] : "", -1, SQLITE_STATIC);
+    if (sqlite3_step(q) != SQLITE_DONE)
+        status = complain(s, "write to the store", err);
+    sqlite3_finalize(q);
+    return status;
+}
+
+static gdn_status insert_row(gdn_store *s, const char *task, const gdn_row *row, gdn_error *err)
+{
+    gdn_status status = GDN_OK;
+    sqlite3_bind_text(s->insert, 1, task, -1, SQLITE_STATIC);
+    for (int c = 0; c < gdn_column_count; c++)
+        bind(s->insert, c + 2, &gdn_columns[c], row);
+    if (sqlite3_step(s->insert) != SQLITE_DONE)
+        status = complain(s, "write to the store", err);
+    sqlite3_reset(s->insert);
+    return status;
+}
+
+/* What is kept of a task beside its rows. */
+static gdn_status insert_record(gdn_store *s, const gdn_task_record *record, const gdn_checksum *sum,
+                                gdn_error *err)
+{
     sqlite3_stmt *q = NULL;
-    if ((status = prepare(s, "INSERT INTO tasks VALUES (?,?,?,?,?,?)", &q, err)))
+    gdn_status status = prepare(s, "INSERT INTO tasks VALUES (?,?,?,?,?,?)", &q, err);
+    if (status)
         return status;
     sqlite3_bind_text(q, 1, record->task, -1, SQLITE_STATIC);
     sqlite3_bind_text(q, 2, record->population, -1, SQLITE_STATIC);
     sqlite3_bind_int64(q, 3, record->seed);
-    sqlite3_bind_int64(q, 4, n);
+    sqlite3_bind_int64(q, 4, sum[GDN_COVER_ALL].rows);
     sqlite3_bind_text(q, 5, sum[GDN_COVER_ALL].sum, -1, SQLITE_STATIC);
     sqlite3_bind_double(q, 6, record->seconds);
     if (sqlite3_step(q) != SQLITE_DONE)
@@ -252,6 +382,10 @@ static gdn_status insert_all(gdn_store *s, const gdn_task_record *record, const 
     sqlite3_finalize(q);
     for (int c = GDN_COVER_ALL + 1; c < GDN_COVERS && !status; c++)
         status = insert_sum(s, record->task, c, &sum[c], err);
+    if (!status && record->origin.commit)
+        status = insert_origin(s, record->task, &record->origin, err);
+    if (!status && gdn_store_put_seal(s->db, record->task) != SQLITE_OK)
+        status = complain(s, "write to the store", err);
     return status;
 }
 
@@ -270,8 +404,10 @@ gdn_status gdn_store_commit(gdn_store *s, const gdn_task_record *record, const g
         status = gdn_fail(err, GDN_BAD_INPUT,
                           "%s: another gdnprec has written task %s in the meantime; run again to go on",
                           s->path, record->task);
+    for (int64_t i = 0; i < n && !status; i++)
+        status = insert_row(s, record->task, &rows[i], err);
     if (!status)
-        status = insert_all(s, record, sum, rows, n, err);
+        status = insert_record(s, record, sum, err);
     if (!status)
         status = execute(s, "COMMIT", "commit to the store", err);
     if (status)
@@ -281,22 +417,64 @@ gdn_status gdn_store_commit(gdn_store *s, const gdn_task_record *record, const g
 
 /* ---- reading ---- */
 
-static void fetch(sqlite3_stmt *q, int index, const gdn_column *column, gdn_row *row)
+/* A text as this program writes it: of a length that rows have, of printable ASCII. */
+static bool is_text(sqlite3_stmt *q, int index, size_t most)
+{
+    const unsigned char *text = sqlite3_column_text(q, index);
+    size_t n = (size_t)sqlite3_column_bytes(q, index);
+    if (!text || n > most)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (text[i] < 0x20 || text[i] >= 0x7f)
+            return false;
+    return true;
+}
+
+/* A whole number that a double holds, as CSV files have them. */
+static bool is_count(sqlite3_stmt *q, int index)
+{
+    int64_t x = sqlite3_column_int64(q, index), most = (int64_t)1 << 53;
+    return sqlite3_column_type(q, index) == SQLITE_INTEGER && x >= -most && x <= most;
+}
+
+/* A text of a length that rows have. */
+static bool fits(sqlite3_stmt *q, int index)
+{
+    const char *text = (const char *)sqlite3_column_text(q, index);
+    return text && strlen(text) <= GDN_STORE_TEXT && strlen(text) == (size_t)sqlite3_column_bytes(q, index);
+}
+
+/* Column `index` of the query into its field of the row; false where it holds what no row does. */
+static bool fetch(sqlite3_stmt *q, int index, const gdn_column *column, gdn_row *row)
 {
     void *field = (char *)row + column->offset;
+    int type = sqlite3_column_type(q, index);
     switch (column->type) {
     case GDN_COLUMN_ID:
     case GDN_COLUMN_INT:
+        if (type != SQLITE_INTEGER)
+            return false;
         *(int64_t *)field = sqlite3_column_int64(q, index);
-        break;
+        return true;
     case GDN_COLUMN_TEXT:
+        if (!fits(q, index))
+            return false;
         *(const char **)field = (const char *)sqlite3_column_text(q, index);
-        break;
+        return true;
     case GDN_COLUMN_REAL:
-        *(double *)field =
-            sqlite3_column_type(q, index) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(q, index);
-        break;
+        if (type != SQLITE_NULL && type != SQLITE_FLOAT && type != SQLITE_INTEGER)
+            return false;
+        *(double *)field = type == SQLITE_NULL ? (double)NAN : sqlite3_column_double(q, index);
+        return true;
     }
+    return false;
+}
+
+/* What a walk over the rows may take from now on. */
+static void be_patient(gdn_store *s)
+{
+    int64_t bytes = pragma(s, "PRAGMA page_count") * pragma(s, "PRAGMA page_size");
+    s->patience = PATIENCE_LEAST + bytes / GDN_STORE_ROW * STEPS;
 }
 
 /* The tasks wanted, as a temporary table, so that any number of them can be joined. */
@@ -340,19 +518,29 @@ gdn_status gdn_store_select(gdn_store *s, const char *const *tasks, int n, gdn_s
                            gdn_columns[i].name);
         wanted[count++] = i;
     }
-    snprintf(sql + length, sizeof sql - (size_t)length,
-             " FROM rows JOIN temp.wanted USING (task) WHERE %s ORDER BY %s", part.where ? part.where : "1",
-             order);
+    /* CROSS: task by task; else each part of cells.csv, and each task by itself, reads all rows. In any order: all
+     * rows as they lie, which is several times as fast. */
+    snprintf(sql + length, sizeof sql - (size_t)length, " FROM %s WHERE %s%s%s",
+             order ? "temp.wanted CROSS JOIN rows USING (task)"
+                   : "rows NOT INDEXED CROSS JOIN temp.wanted USING (task)",
+             part.where ? part.where : "1", order ? " ORDER BY " : "", order ? order : "");
     gdn_status status = choose(s, tasks, n, err);
     if (!status)
         status = prepare(s, sql, &q, err);
     int code = SQLITE_DONE;
     gdn_row row = {0};
+    be_patient(s);
     while (!status && (code = sqlite3_step(q)) == SQLITE_ROW) {
-        for (int i = 0; i < count; i++)
-            fetch(q, i, &gdn_columns[wanted[i]], &row);
-        status = visit(context, &row, err);
+        for (int i = 0; i < count && !status; i++)
+            if (!fetch(q, i, &gdn_columns[wanted[i]], &row))
+                status =
+                    gdn_fail(err, GDN_BAD_INPUT,
+                             "%s: a row has in column '%s' what no row of gdnprec has; the store is damaged",
+                             s->path, gdn_columns[wanted[i]].name);
+        if (!status)
+            status = visit(context, &row, err);
     }
+    s->patience = INT64_MAX;
     if (!status && code != SQLITE_DONE)
         status = complain(s, "read the store", err);
     sqlite3_finalize(q);
@@ -371,15 +559,67 @@ gdn_status gdn_store_count(gdn_store *s, const char *const *tasks, int n, const 
     sqlite3_stmt *q = NULL;
     gdn_status status = choose(s, tasks, n, err);
     if (!status)
-        status =
-            prepare(s, "SELECT count(*) FROM rows JOIN temp.wanted USING (task) WHERE flag = ?", &q, err);
+        status = prepare(s, "SELECT count(*) FROM temp.wanted CROSS JOIN rows USING (task) WHERE flag = ?",
+                         &q, err);
     if (!status) {
         sqlite3_bind_text(q, 1, flag, -1, SQLITE_STATIC);
+        be_patient(s);
         if (sqlite3_step(q) == SQLITE_ROW)
             *count = sqlite3_column_int64(q, 0);
         else
             status = complain(s, "read the store", err);
+        s->patience = INT64_MAX;
     }
+    sqlite3_finalize(q);
+    return status;
+}
+
+/* The origin in columns first, first + 1, .. */
+static gdn_origin origin_of(sqlite3_stmt *q, int first)
+{
+    const char *text[ORIGIN_COLUMNS];
+    for (int i = 0; i < ORIGIN_COLUMNS; i++) {
+        const unsigned char *t = sqlite3_column_text(q, first + i);
+        text[i] = t ? (const char *)t : i ? "" : "unknown";
+    }
+    return (gdn_origin){text[0], sqlite3_column_int(q, first + 1) != 0, text[2], text[3], text[4], text[5]};
+}
+
+/* No more rows than the file has room for. */
+static bool rows_fit(gdn_store *s, int64_t rows)
+{
+    return rows >= 0 && (rows < 10000 || rows <= pragma(s, "PRAGMA page_count") *
+                                                     pragma(s, "PRAGMA page_size") / GDN_STORE_ROW);
+}
+
+/* Is the record one that was committed here? Texts that may be NULL come from tables that came later. */
+static bool record_ok(gdn_store *s, sqlite3_stmt *q)
+{
+    bool ok = is_text(q, 0, GDN_STORE_TEXT) && is_text(q, 1, GDN_STORE_TEXT) && is_count(q, 2);
+    for (int c = 0; c < GDN_COVERS && ok; c++) {
+        int rows = 4 + 2 * c, sum = rows + 1;
+        if (c && sqlite3_column_type(q, rows) == SQLITE_NULL)
+            continue;
+        ok = is_count(q, rows) && rows_fit(s, sqlite3_column_int64(q, rows)) && is_text(q, sum, 32) &&
+             (int)strspn((const char *)sqlite3_column_text(q, sum), "0123456789abcdef") ==
+                 sqlite3_column_bytes(q, sum);
+    }
+    for (int i = ORIGIN; i < ORIGIN + ORIGIN_COLUMNS; i++)
+        ok = ok &&
+             (i == ORIGIN + 1 || sqlite3_column_type(q, i) == SQLITE_NULL || is_text(q, i, GDN_STORE_TEXT));
+    return ok;
+}
+
+gdn_status gdn_store_tasks(gdn_store *s, int64_t *count, gdn_error *err)
+{
+    sqlite3_stmt *q = NULL;
+    gdn_status status = prepare(s, "SELECT count(*) FROM tasks", &q, err);
+    be_patient(s);
+    if (!status && sqlite3_step(q) == SQLITE_ROW)
+        *count = sqlite3_column_int64(q, 0);
+    else if (!status)
+        status = complain(s, "read the store", err);
+    s->patience = INT64_MAX;
     sqlite3_finalize(q);
     return status;
 }
@@ -391,15 +631,96 @@ gdn_status gdn_store_task(gdn_store *s, const char *task, gdn_task_record *recor
     sqlite3_bind_text(s->record, 1, task, -1, SQLITE_TRANSIENT);
     int code = sqlite3_step(s->record);
     *found = code == SQLITE_ROW;
+    if (*found && !record_ok(s, s->record)) {
+        *found = false;
+        return gdn_fail(err, GDN_BAD_INPUT,
+                        "%s: the record of task %s is none of gdnprec's; the store is damaged", s->path,
+                        task);
+    }
     if (*found)
         *record = (gdn_task_record){.task = (const char *)sqlite3_column_text(s->record, 0),
                                     .population = (const char *)sqlite3_column_text(s->record, 1),
                                     .seed = sqlite3_column_int64(s->record, 2),
-                                    .seconds = sqlite3_column_double(s->record, 3)};
+                                    .seconds = sqlite3_column_double(s->record, 3),
+                                    .origin = origin_of(s->record, ORIGIN)};
     for (int c = 0; *found && c < GDN_COVERS; c++) {
         const unsigned char *sum = sqlite3_column_text(s->record, 5 + 2 * c);
         record->sum[c].rows = sqlite3_column_int64(s->record, 4 + 2 * c);
         snprintf(record->sum[c].sum, sizeof record->sum[c].sum, "%s", sum ? (const char *)sum : "");
     }
     return code == SQLITE_ROW || code == SQLITE_DONE ? GDN_OK : complain(s, "read the store", err);
+}
+
+/* ---- from store to store ---- */
+
+/* Rows on their way: summed, and written to `to` where there is one. */
+typedef struct passage {
+    gdn_store *to;
+    const char *task;
+    gdn_summing *sum;
+} passage;
+
+static gdn_status pass(void *context, const gdn_row *row, gdn_error *err)
+{
+    passage *p = context;
+    gdn_summing_add(p->sum, row);
+    return p->to ? insert_row(p->to, p->task, row, err) : GDN_OK;
+}
+
+/* All rows of a task through the passage; GDN_DIFFERS where they do not give the checksums of the record.
+ * sum: what they give. */
+static gdn_status pass_all(passage *p, gdn_store *from, const gdn_task_record *record, gdn_checksum *sum,
+                           gdn_error *err)
+{
+    gdn_status status = gdn_summing_open(&p->sum, err);
+    if (status)
+        return status;
+    status = gdn_store_rows(from, &p->task, 1, "cell < 0, cell", pass, p, err); /* as numbers without sign */
+    gdn_summing_close(p->sum, sum);
+    for (int c = 0; c < GDN_COVERS && !status; c++)
+        if ((c == GDN_COVER_ALL || record->sum[c].sum[0]) &&
+            (record->sum[c].rows != sum[c].rows || strcmp(record->sum[c].sum, sum[c].sum) != 0))
+            status =
+                gdn_fail(err, GDN_DIFFERS,
+                         "%.300s: %s, seed %" PRId64 " (task %s): its rows do not give the checksum that was "
+                         "kept of them: the store is damaged",
+                         from->path, record->population, record->seed, p->task);
+    return status;
+}
+
+/* The record of a task that must be there. */
+static gdn_status wanted_record(gdn_store *s, const char *task, gdn_task_record *record, gdn_error *err)
+{
+    bool found;
+    gdn_status status = gdn_store_task(s, task, record, &found, err);
+    return status || found ? status : gdn_fail(err, GDN_BAD_INPUT, "%s: there is no task %s", s->path, task);
+}
+
+gdn_status gdn_store_check(gdn_store *s, const char *task, gdn_error *err)
+{
+    gdn_task_record record;
+    gdn_checksum sum[GDN_COVERS];
+    passage p = {.task = task};
+    gdn_status status = wanted_record(s, task, &record, err);
+    return status ? status : pass_all(&p, s, &record, sum, err);
+}
+
+gdn_status gdn_store_take(gdn_store *s, gdn_store *from, const char *task, gdn_error *err)
+{
+    gdn_task_record record;
+    gdn_checksum sum[GDN_COVERS];
+    passage p = {.to = s, .task = task};
+    gdn_status status = wanted_record(from, task, &record, err);
+    if (!status)
+        status = execute(s, "BEGIN IMMEDIATE", "write to the store", err);
+    if (status)
+        return status;
+    status = pass_all(&p, from, &record, sum, err);
+    if (!status)
+        status = insert_record(s, &record, sum, err);
+    if (!status)
+        status = execute(s, "COMMIT", "commit to the store", err);
+    if (status)
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    return status == GDN_DIFFERS ? GDN_BAD_INPUT : status;
 }

@@ -16,12 +16,22 @@
 
 typedef struct gdn_store gdn_store;
 
+/* Which program made a task's rows, and where (harness/origin.h). */
+typedef struct gdn_origin {
+    const char *commit; /* NULL to be committed, "unknown" when read: nobody has said */
+    bool dirty;         /* the source had changes that the commit has not */
+    const char *build;  /* checksum of the program's file */
+    const char *backend, *device, *shard;
+} gdn_origin;
+
 /* What tasks holds. */
 typedef struct gdn_task_record {
     const char *task, *population;
     int64_t seed;
     double seconds;
-    gdn_checksum sum[GDN_COVERS]; /* worked out on committing; "" in stores from before there were any but the first */
+    gdn_origin origin;
+    gdn_checksum
+        sum[GDN_COVERS]; /* worked out on committing; "" in stores from before there were any but the first */
 } gdn_task_record;
 
 /* The file it was opened on. */
@@ -31,6 +41,13 @@ const char *gdn_store_path(const gdn_store *s);
 gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err);
 gdn_status gdn_store_close(gdn_store *s, gdn_error *err);
 
+/* Before hours of work: this process alone writes to the store from here on, until it is closed or the process
+ * ends. GDN_BAD_INPUT when another one does. Readers are not concerned. */
+gdn_status gdn_store_claim(gdn_store *s, gdn_error *err);
+
+/* Open what is there, to read it as it is now: it is left as it is, whoever writes to it meanwhile. */
+gdn_status gdn_store_read(const char *path, gdn_store **out, gdn_error *err);
+
 /* Is this task committed? */
 gdn_status gdn_store_has(gdn_store *s, const char *task, bool *found, gdn_error *err);
 
@@ -39,8 +56,17 @@ gdn_status gdn_store_commit(gdn_store *s, const gdn_task_record *record, const g
                             gdn_error *err);
 
 /*
- * Visit the rows of the tasks named in tasks[0..n), ordered by the columns of `order` (SQL, trusted). The
- * row's texts live until visit returns; visit's failure ends the walk.
+ * Take a task over from another store, row by row. GDN_BAD_INPUT, and nothing of it is taken, where its rows
+ * do not give the checksums that were kept of them.
+ */
+gdn_status gdn_store_take(gdn_store *s, gdn_store *from, const char *task, gdn_error *err);
+
+/* Do a task's rows give its checksums? GDN_DIFFERS where they do not. */
+gdn_status gdn_store_check(gdn_store *s, const char *task, gdn_error *err);
+
+/*
+ * Visit the rows of the tasks named in tasks[0..n), ordered by the columns of `order` (SQL, trusted; NULL: in
+ * any order). The row's texts live until visit returns; visit's failure ends the walk.
  */
 typedef gdn_status (*gdn_store_visit)(void *context, const gdn_row *row, gdn_error *err);
 gdn_status gdn_store_rows(gdn_store *s, const char *const *tasks, int n, const char *order,
@@ -59,6 +85,9 @@ gdn_status gdn_store_select(gdn_store *s, const char *const *tasks, int n, gdn_s
 /* How many rows of the tasks have this flag. */
 gdn_status gdn_store_count(gdn_store *s, const char *const *tasks, int n, const char *flag, int64_t *count,
                            gdn_error *err);
+
+/* How many tasks there are. */
+gdn_status gdn_store_tasks(gdn_store *s, int64_t *count, gdn_error *err);
 
 /* The record of a task; its texts live until the next call. found = false when it is not there. */
 gdn_status gdn_store_task(gdn_store *s, const char *task, gdn_task_record *record, bool *found,

@@ -49,12 +49,12 @@ static const char *shown_path(const char *path)
     return n > 3 * SHOWN ? path + (n - 3 * SHOWN) : path;
 }
 
-/* s without control characters, cut where it is long. out: [SHOWN + 4]. */
+/* s with '?' for all but printable ASCII, cut where it is long. out: [SHOWN + 4]. */
 static const char *shown_text(const char *s, char *out)
 {
     size_t n = 0;
     for (; s[n] && n < SHOWN; n++)
-        out[n] = (unsigned char)s[n] < 0x20 || s[n] == 0x7f ? '?' : s[n];
+        out[n] = s[n] < 0x20 || s[n] >= 0x7f ? '?' : s[n];
     snprintf(out + n, 4, "%s", s[n] ? "..." : "");
     return out;
 }
@@ -187,6 +187,8 @@ static gdn_status next_field(cursor *c, bool *last)
     *last = stop != ',';
     c->at += c->at < t->bytes;
     t->text[end] = '\0';
+    if (t->fields == GDN_TABLE_MAX_FIELDS)
+        return refuse(c, c->line, "has field number 268,435,457; no more than 2^28 are read as a table");
     status = append(&t->field, t->fields, &t->room, begin, c->err);
     t->fields += status == GDN_OK;
     return status;
@@ -208,6 +210,7 @@ static gdn_status next_row(cursor *c, size_t *count)
 }
 
 _Static_assert(GDN_TABLE_MAX_COLUMNS == 256, "the sentence in next_row says so");
+_Static_assert(GDN_TABLE_MAX_FIELDS == 1 << 28, "the sentence in next_field says so");
 
 static gdn_status read_header(cursor *c)
 {
@@ -267,27 +270,55 @@ static gdn_status refuse_nul(const cursor *c)
 
 /* ---- Public ---- */
 
-gdn_status gdn_table_read(const char *path, gdn_table **out, gdn_error *err)
+static gdn_status open_table(const char *path, gdn_table **out, gdn_error *err)
 {
+    gdn_table *t = *out = calloc(1, sizeof *t);
+    if (t && (t->path = strdup(path)))
+        return GDN_OK;
+    free(t);
     *out = NULL;
-    gdn_table *t = calloc(1, sizeof *t);
-    if (!t || !(t->path = strdup(path))) {
-        free(t);
-        return gdn_no_memory(err, "a table");
-    }
+    return gdn_no_memory(err, "a table");
+}
+
+/* Cut up t->text, which is *out, or freed. */
+static gdn_status cut_up(gdn_table *t, gdn_status status, gdn_table **out, gdn_error *err)
+{
     cursor c = {.t = t, .line = 1, .err = err};
-    gdn_status status = read_file(t, err);
     if (status == GDN_OK)
         status = refuse_nul(&c);
     if (status == GDN_OK)
         status = read_header(&c);
     if (status == GDN_OK)
         status = read_rows(&c);
-    if (status == GDN_OK)
-        *out = t;
-    else
+    *out = status == GDN_OK ? t : NULL;
+    if (status != GDN_OK)
         gdn_table_free(t);
     return status;
+}
+
+gdn_status gdn_table_read(const char *path, gdn_table **out, gdn_error *err)
+{
+    gdn_table *t;
+    *out = NULL;
+    gdn_status status = open_table(path, &t, err);
+    return status == GDN_OK ? cut_up(t, read_file(t, err), out, err) : status;
+}
+
+gdn_status gdn_table_read_memory(const void *bytes, size_t n, const char *path, gdn_table **out,
+                                 gdn_error *err)
+{
+    gdn_table *t;
+    *out = NULL;
+    gdn_status status = open_table(path, &t, err);
+    if (status != GDN_OK)
+        return status;
+    status = grow_text(t, n, err);
+    if (status == GDN_OK) {
+        t->bytes = n;
+        memcpy(t->text, bytes, n);
+        t->text[n] = '\0';
+    }
+    return cut_up(t, status, out, err);
 }
 
 void gdn_table_free(gdn_table *t)
@@ -320,11 +351,12 @@ gdn_status gdn_table_find(const gdn_table *t, const char *name, size_t *column, 
 {
     char have[512] = "";
     size_t used = 0;
-    for (size_t i = 0; i < t->columns; i++) {
+    for (size_t i = 0; i < t->columns; i++)
         if (strcmp(gdn_table_name(t, i), name) == 0) {
             *column = i;
             return GDN_OK;
         }
+    for (size_t i = 0; i < t->columns; i++) {
         char shown[SHOWN + 4];
         shown_text(gdn_table_name(t, i), shown);
         if (used + strlen(shown) + 8 < sizeof have)
@@ -348,10 +380,11 @@ gdn_status gdn_table_number(const gdn_table *t, size_t row, size_t column, doubl
         return GDN_OK;
     double value = strtod(s, &end);
     if (*end || end == s || *s == ' ' || *s == '\t') {
-        char shown[SHOWN + 4];
+        char shown[SHOWN + 4], name[SHOWN + 4];
         return gdn_fail(err, GDN_BAD_INPUT,
                         "%s: line %u: the field \"%s\" is \"%s\"; a number or nothing is expected",
-                        shown_path(t->path), t->line[row], gdn_table_name(t, column), shown_text(s, shown));
+                        shown_path(t->path), t->line[row], shown_text(gdn_table_name(t, column), name),
+                        shown_text(s, shown));
     }
     *x = value;
     return GDN_OK;

@@ -17,6 +17,7 @@
 
 enum {
     GDN_TABLE_MAX_BYTES = 1 << 30, /* of a file; memory is that and four bytes a field */
+    GDN_TABLE_MAX_FIELDS = 1 << 28,
     GDN_TABLE_MAX_COLUMNS = 256
 };
 
@@ -27,6 +28,10 @@ typedef struct gdn_table gdn_table;
  * when there is no such file or it is malformed, GDN_MACHINE when memory or the disk fails.
  */
 gdn_status gdn_table_read(const char *path, gdn_table **out, gdn_error *err);
+
+/* The same of bytes [n] in memory, as if the file at `path` held them. */
+gdn_status gdn_table_read_memory(const void *bytes, size_t n, const char *path, gdn_table **out,
+                                 gdn_error *err);
 
 void gdn_table_free(gdn_table *t); /* NULL is fine */
 

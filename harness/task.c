@@ -135,11 +135,23 @@ static double norm_error(const context *c)
     return sqrt(d2 / t2);
 }
 
-/* Relative L2 of a series over a window; 0 where its reference has vanished. */
+/* Relative L2 of a series over a window; 0 where its reference has vanished, NaN where squares overflow. */
 static double relative(const context *c, int series, int h, gdn_quantity q, const gdn_window *w)
 {
     gdn_sums s = gdn_lockstep_sums(c->l, series, h, q, w);
-    return gdn_sums_zero_reference(&s) ? 0 : sqrt(s.dd / s.rr);
+    return !gdn_sums_finite(&s) ? (double)NAN : gdn_sums_zero_reference(&s) ? 0 : sqrt(s.dd / s.rr);
+}
+
+/* The larger one; NaN where one of them is. */
+static double larger(double x, double y)
+{
+    return x > y || x != x ? x : y;
+}
+
+/* Elements that the two of a series do not both have as finite numbers. */
+static int64_t nonfinite(const context *c, int series, int h, gdn_quantity q, const gdn_window *w)
+{
+    return gdn_lockstep_sums(c->l, series, h, q, w).nonfinite;
 }
 
 /* What handing over hi + lo, and for the decay multiplying them up, may lose by the end of a window. */
@@ -148,13 +160,20 @@ static double handing_over(gdn_quantity q, const gdn_window *w)
     return PAIR_LOSS + (q == GDN_Q_DECAY ? (double)w->to * PRODUCT_LOSS : 0);
 }
 
-/* Uncertainty of the check: the largest relative difference to the witness, over the heads that it ran. */
+/*
+ * Uncertainty of the check: the largest relative difference to the witness, over the heads that it ran. Where
+ * both overflow there is nothing to compare; NaN where the witness alone is not finite.
+ */
 static double witnessed(const context *c, gdn_quantity q, const gdn_window *w)
 {
     const gdn_level *witness = &c->l->set[c->l->witness_set].level[GDN_WITNESS];
+    const int against = gdn_set_series(c->l->witness_set, GDN_SET_WITNESS),
+              check = gdn_set_series(c->l->witness_set, GDN_SET_CHECK);
     double worst = 0;
-    for (int h = witness->head; witness->engine && h < witness->head + witness->heads; h++)
-        worst = fmax(worst, relative(c, gdn_set_series(c->l->witness_set, GDN_SET_WITNESS), h, q, w));
+    for (int h = witness->head; witness->engine && h < witness->head + witness->heads; h++) {
+        bool alone = nonfinite(c, against, h, q, w) > 0 && nonfinite(c, check, h, q, w) == 0;
+        worst = larger(worst, alone ? (double)NAN : relative(c, against, h, q, w));
+    }
     return worst + (witness->engine ? DD_LOSS + (double)w->to * DD_LOSS_A_TOKEN : 0) + handing_over(q, w);
 }
 
@@ -169,8 +188,8 @@ static double uncertainty_of(const context *c, bool fine, int set, int h, gdn_qu
                          worst window */
         for (int i = 0; i < c->l->plan.windows; i++)
             if (c->l->plan.window[i].to <= w->to)
-                o = fmax(o,
-                         relative(c, gdn_set_series(set, GDN_SET_CHECK), h, GDN_Q_O, &c->l->plan.window[i]));
+                o = larger(
+                    o, relative(c, gdn_set_series(set, GDN_SET_CHECK), h, GDN_Q_O, &c->l->plan.window[i]));
     return u + o;
 }
 
@@ -217,28 +236,44 @@ static bool exactly_zero(const context *c, gdn_kind kind, int h, gdn_quantity q)
     return kind == GDN_STORAGE && same_gate(c, h) && (q != GDN_Q_Y || same_norm(c));
 }
 
-/* Fill the row from one level of the reference; returns its flag. */
+/* Are the references of the truth and of the subject's set, and what certifies them, finite? */
+static bool reference_finite(const context *c, int h, gdn_quantity q, const gdn_window *w)
+{
+    return nonfinite(c, gdn_set_series(0, GDN_SET_CHECK), h, q, w) == 0 &&
+           nonfinite(c, gdn_set_series(c->subject->set, GDN_SET_CHECK), h, q, w) == 0;
+}
+
+/*
+ * Fill the row from one level of the reference; returns its flag. Nothing of a row is a number where an
+ * element, a sum of squares or the uncertainty of the reference is none.
+ */
 static gdn_flag measure_at(const context *c, bool fine, gdn_kind kind, int h, gdn_quantity q,
                            const gdn_window *w, gdn_row *row)
 {
     bool exact = exactly_zero(c, kind, h, q);
     gdn_sums s = sums_of(c, fine, kind, h, q, w);
+    if (exact && s.nonfinite) /* the kernel's, or the reference's: only the latter counts here */
+        s = gdn_lockstep_sums(c->l, gdn_set_series(c->subject->set, GDN_SET_CHECK), h, q, w);
     if (exact)
         s.dd = s.dr = s.binades = 0;
-    row->uncertainty = exact ? 0 : uncertainty(c, fine, kind, h, q, w);
+    double u = exact ? 0 : uncertainty(c, fine, kind, h, q, w);
+    row->uncertainty = u - u == 0 ? u : (double)NAN;
     gdn_measures m = gdn_sums_measures(&s, gdn_formats[output_format(c, q)].p);
-    gdn_flag flag = s.nonfinite && !exact                 ? GDN_NONFINITE
-                    : gdn_sums_zero_reference(&s)         ? GDN_ZERO_REFERENCE
-                    : exact                               ? GDN_FLAG_OK
-                    : m.rel_l2 < BELOW * row->uncertainty ? GDN_BELOW_REFERENCE
-                                                          : GDN_FLAG_OK;
+    gdn_flag flag = s.nonfinite || !gdn_sums_finite(&s) || u - u != 0 || !reference_finite(c, h, q, w)
+                        ? GDN_NONFINITE
+                    : gdn_sums_zero_reference(&s) ? GDN_ZERO_REFERENCE
+                    : exact                       ? GDN_FLAG_OK
+                    : !(m.nmse - m.nmse == 0)     ? GDN_NONFINITE
+                    : m.rel_l2 < BELOW * u        ? GDN_BELOW_REFERENCE
+                                                  : GDN_FLAG_OK;
     if (flag != GDN_FLAG_OK)
         m = (gdn_measures){NAN, NAN, NAN, NAN, NAN, NAN};
     row->flag = gdn_flag_names[flag];
     row->rel_l2 = m.rel_l2;
     row->nmse = m.nmse;
     /* binades are counted down to 2^-126: right for formats that reach as far */
-    row->max_ulp = gdn_formats[output_format(c, q)].emin <= -126 ? m.max_ulp : (double)NAN;
+    bool reaches = gdn_formats[output_format(c, q)].emin <= -126 && m.max_ulp - m.max_ulp == 0;
+    row->max_ulp = reaches ? m.max_ulp : (double)NAN;
     row->bias = m.bias;
     row->bits = m.rel_l2 > 0 ? m.bits : (double)NAN;
     row->cosine = m.cosine;
@@ -274,9 +309,10 @@ static void theory(const context *c, gdn_kind kind, int h, gdn_quantity q, const
            beta = gdn_lockstep_mean(l, GDN_SUM_BETA, h, w->to),
            beta2 = gdn_lockstep_mean(l, GDN_SUM_BETA2, h, w->to);
     gdn_keys keys = s->spec.keys;
-    row->gamma = gamma;
-    row->gamma_eff = s->population->file ? (double)NAN
-                                         : gdn_gamma_eff(keys, s->shape.dk, s->spec.rank, gamma, beta, beta2);
+    row->gamma = gamma - gamma == 0 ? gamma : (double)NAN; /* g = -inf: alpha = 0 */
+    row->gamma_eff = s->population->file
+                         ? (double)NAN
+                         : gdn_gamma_eff(keys, s->shape.dk, s->spec.rank, row->gamma, beta, beta2);
     row->predicted = NAN;
     if (s->population->file || c->subject->recorded || !s->has_parameters || s->has_state0 ||
         s->sequence_count)
@@ -287,7 +323,7 @@ static void theory(const context *c, gdn_kind kind, int h, gdn_quantity q, const
     bool gate_kept = same_gate(c, h);
     gdn_regime r = {
         .keys = keys,
-        .gamma = gamma,
+        .gamma = row->gamma,
         .gamma_eff = row->gamma_eff,
         .eps = gate_kept ? 0
                : g.n     ? g.dr / g.rr
@@ -490,6 +526,11 @@ gdn_status gdn_tasks_make(const gdn_experiment *e, const gdn_backend *backend, g
     for (unsigned i = 0; i < e->file->populations_count; i++)
         room += e->file->populations[i].file ? 1 : (size_t)e->file->seeds;
     *count = 0;
+    *tasks = NULL;
+    if (room > GDN_MOST_TASKS)
+        return gdn_fail(err, GDN_BAD_INPUT,
+                        "%s:%d: seeds: populations and seeds make %zu tasks; at most %d are allowed", e->path,
+                        gdn_yaml_line(e->text, "seeds"), room, GDN_MOST_TASKS);
     *tasks = gdn_calloc(room, sizeof **tasks);
     if (!*tasks)
         return gdn_no_memory(err, "tasks");

@@ -20,6 +20,8 @@
  * MiB). */
 enum { GDN_BLOCK = 256, GDN_BLOCK_LEAST = 32, GDN_BLOCK_MAX = 1 << 16 };
 
+enum { GDN_MOST_TASKS = 1000000 }; /* of one experiment */
+
 typedef struct gdn_task {
     const gdn_experiment *experiment;
     int population;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/inputs.h"
+#include "harness/json_file.h"
 #include "harness/table.h"
 #include "harness/verify_parts.h"
 
@@ -77,8 +78,7 @@ static gdn_status take_sums(const gdn_table *t, size_t row, gdn_committed *c, gd
     return status;
 }
 
-/* tasks.csv; an experiment of probes alone has none. */
-static gdn_status take_tasks(gdn_folder *f, gdn_error *err)
+gdn_status gdn_verify_take_tasks(gdn_folder *f, gdn_error *err)
 {
     char path[4200];
     gdn_table *t = NULL;
@@ -108,7 +108,6 @@ static gdn_status take_tasks(gdn_folder *f, gdn_error *err)
 
 static gdn_status open_folder(gdn_folder *f, const char *path, gdn_error *err)
 {
-    json_error_t why;
     char manifest[4200];
     const char *name = strrchr(path, '/');
     struct stat st;
@@ -120,11 +119,17 @@ static gdn_status open_folder(gdn_folder *f, const char *path, gdn_error *err)
         snprintf(f->name, sizeof f->name, "%s", name ? name + 1 : path) >= (int)sizeof f->name)
         return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", path);
     snprintf(manifest, sizeof manifest, "%s/manifest.json", f->path);
-    f->manifest = json_load_file(manifest, 0, &why);
-    if (!f->manifest)
-        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: %s%s", manifest, why.text,
-                        access(manifest, R_OK) ? "; `gdnprec run` makes it" : "");
-    return take_tasks(f, err);
+    if (access(manifest, R_OK) != 0)
+        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: there is no such file; `gdnprec run` makes it",
+                        manifest);
+    gdn_status status = gdn_json_read(manifest, &f->manifest, err);
+    if (status)
+        return status;
+    const char *shard = json_string_value(json_object_get(f->manifest, "shard"));
+    if (shard)
+        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: this is shard %.20s, not whole results", manifest,
+                        shard);
+    return gdn_verify_take_tasks(f, err);
 }
 
 /* Is a directory among the folders? */

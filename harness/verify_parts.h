@@ -47,6 +47,9 @@ void gdn_verify_differs(gdn_verifier *v, const gdn_folder *f, const char *format
 void gdn_verify_says(gdn_verifier *v, const gdn_folder *f, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The lines of a folder's tasks.csv; an experiment of probes alone has none (verify.c). */
+gdn_status gdn_verify_take_tasks(gdn_folder *f, gdn_error *err);
+
 /* Sums, columns and figures of a folder (verify_files.c). */
 gdn_status gdn_verify_files(gdn_verifier *v, const gdn_folder *f, gdn_error *err);
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "harness/experiment.h"
+#include "harness/shown.h"
 
 enum { DEPTH = 12, WORDS = 64, FIELD = 160 };
 
@@ -49,13 +50,14 @@ static cyaml_config_t config(complaint *c)
 
 gdn_status gdn_yaml_bad(const gdn_yaml *y, const char *field, gdn_error *err, const char *format, ...)
 {
-    char sentence[640];
+    char sentence[640], said[540], where[FIELD];
     va_list args;
     va_start(args, format);
     vsnprintf(sentence, sizeof sentence, format, args);
     va_end(args);
-    return gdn_fail(err, GDN_BAD_INPUT, "%s:%d: %s%s%s", y->path, gdn_yaml_line(y->text, field), field,
-                    *field ? ": " : "", sentence);
+    return gdn_fail(err, GDN_BAD_INPUT, "%s:%d: %s%s%s", y->path, gdn_yaml_line(y->text, field),
+                    gdn_shown(field, where, sizeof where), *field ? ": " : "",
+                    gdn_shown(sentence, said, sizeof said));
 }
 
 /* The rest of `text` after a beginning, or NULL. */
@@ -173,9 +175,11 @@ static gdn_status read_text(const char *path, const gdn_yaml_words *words, char 
 /* Is the text one YAML document? */
 static gdn_status syntax(const gdn_yaml *y, gdn_error *err)
 {
-    char problem[256];
+    char problem[256], said[300];
     int line = gdn_yaml_problem(y->text, problem, sizeof problem);
-    return line ? gdn_fail(err, GDN_BAD_INPUT, "%s:%d: not YAML: %s", y->path, line, problem) : GDN_OK;
+    return line ? gdn_fail(err, GDN_BAD_INPUT, "%s:%d: not YAML: %s", y->path, line,
+                           gdn_shown(problem, said, sizeof said))
+                : GDN_OK;
 }
 
 typedef struct check {

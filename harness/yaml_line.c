@@ -51,33 +51,53 @@ static int path_line(yaml_document_t *doc, yaml_node_t *node, const char *path, 
     return line;
 }
 
-static int look_up(const char *text, const char *path, bool *whole)
+struct gdn_yaml_tree {
+    yaml_document_t doc;
+};
+
+gdn_yaml_tree *gdn_yaml_tree_open(const char *text)
 {
     yaml_parser_t parser;
-    yaml_document_t doc;
-    int line = 0;
-    *whole = false;
-    if (!yaml_parser_initialize(&parser))
-        return 0;
+    gdn_yaml_tree *t = calloc(1, sizeof *t);
+    if (!t || !yaml_parser_initialize(&parser)) {
+        free(t);
+        return NULL;
+    }
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
-    if (yaml_parser_load(&parser, &doc)) {
-        line = path_line(&doc, yaml_document_get_root_node(&doc), path, whole);
-        yaml_document_delete(&doc);
+    if (!yaml_parser_load(&parser, &t->doc)) {
+        free(t);
+        t = NULL;
     }
     yaml_parser_delete(&parser);
-    return line;
+    return t;
+}
+
+void gdn_yaml_tree_close(gdn_yaml_tree *t)
+{
+    if (t)
+        yaml_document_delete(&t->doc);
+    free(t);
+}
+
+static int look_up(gdn_yaml_tree *t, const char *path, bool *whole)
+{
+    *whole = false;
+    return t ? path_line(&t->doc, yaml_document_get_root_node(&t->doc), path, whole) : 0;
 }
 
 int gdn_yaml_line(const char *text, const char *path)
 {
     bool whole;
-    return look_up(text, path, &whole);
+    gdn_yaml_tree *t = gdn_yaml_tree_open(text);
+    int line = look_up(t, path, &whole);
+    gdn_yaml_tree_close(t);
+    return line;
 }
 
-bool gdn_yaml_has(const char *text, const char *path)
+bool gdn_yaml_has(gdn_yaml_tree *t, const char *path)
 {
     bool whole;
-    look_up(text, path, &whole);
+    look_up(t, path, &whole);
     return whole;
 }
 
@@ -145,15 +165,44 @@ static int parser_problem(const yaml_parser_t *p, const char *text, char *out, s
     return p->error == YAML_READER_ERROR ? line_of(text, p->problem_offset) : (int)p->problem_mark.line + 1;
 }
 
-/* The line where nesting first goes beyond any experiment's; libyaml's time grows as the square of the depth.
+/*
+ * What no file of ours needs, and costs much more than its bytes: libyaml's time grows as the square of the
+ * depth, of the directives and of the anchors, and aliases of aliases are exponentially many values.
  */
-static int too_deep(const char *text)
+enum { DEEPEST = 32, MOST_DIRECTIVES = 8, MOST_ANCHORS = 1000, MOST_VALUES = 200000 };
+
+/* The line of the first directive beyond the limit, found before libyaml sees the text; 0: there is none. */
+static int many_directives(const char *text)
 {
-    enum { DEEPEST = 32 };
+    int line = 1, n = 0;
+    for (const char *at = text; at; line++) {
+        n += *at == '%';
+        if (n > MOST_DIRECTIVES)
+            return line;
+        at += strcspn(at, "\r\n");
+        at = *at ? at + 1 : NULL;
+    }
+    return 0;
+}
+
+static const char *anchor_of(const yaml_event_t *e)
+{
+    return (const char *)(e->type == YAML_SCALAR_EVENT           ? e->data.scalar.anchor
+                          : e->type == YAML_SEQUENCE_START_EVENT ? e->data.sequence_start.anchor
+                          : e->type == YAML_MAPPING_START_EVENT  ? e->data.mapping_start.anchor
+                                                                 : NULL);
+}
+
+/* The line where nesting or anchors first go beyond the limits, and which of them; 0: nowhere. */
+static int beyond_limits(const char *text, char *out, size_t size)
+{
     yaml_parser_t parser;
-    int line = 0;
-    if (!yaml_parser_initialize(&parser))
-        return 0;
+    int line = many_directives(text), anchors = 0;
+    if (line)
+        snprintf(out, size, "there are more than %d directives (lines that begin with '%%')",
+                 MOST_DIRECTIVES);
+    if (line || !yaml_parser_initialize(&parser))
+        return line;
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
     for (int depth = 0, more = 1; more && !line;) {
         yaml_event_t event;
@@ -161,20 +210,54 @@ static int too_deep(const char *text)
             break;
         depth += event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT;
         depth -= event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
+        anchors += anchor_of(&event) != NULL;
         more = event.type != YAML_STREAM_END_EVENT;
-        line = depth > DEEPEST ? (int)event.start_mark.line + 1 : 0;
+        if (depth > DEEPEST)
+            snprintf(out, size, "lists and mappings are nested too deeply");
+        else if (anchors > MOST_ANCHORS)
+            snprintf(out, size, "there are more than %d anchors", MOST_ANCHORS);
+        line = depth > DEEPEST || anchors > MOST_ANCHORS ? (int)event.start_mark.line + 1 : 0;
         yaml_event_delete(&event);
     }
     yaml_parser_delete(&parser);
     return line;
 }
 
+/*
+ * Values at and below node `id` with every alias written out, up to MOST_VALUES + 1. known: [nodes + 1] the
+ * same of nodes met before, 0 of others; one inside itself counts as 1 there, for libcyaml refuses such.
+ */
+static int values_below(yaml_document_t *doc, int id, int *known)
+{
+    const yaml_node_t *node = yaml_document_get_node(doc, id);
+    int n = 1;
+    if (known[id])
+        return known[id];
+    known[id] = 1;
+    if (node->type == YAML_SEQUENCE_NODE)
+        for (const yaml_node_item_t *i = node->data.sequence.items.start;
+             i < node->data.sequence.items.top && n <= MOST_VALUES; i++)
+            n += values_below(doc, *i, known);
+    if (node->type == YAML_MAPPING_NODE)
+        for (const yaml_node_pair_t *i = node->data.mapping.pairs.start;
+             i < node->data.mapping.pairs.top && n <= MOST_VALUES; i++)
+            n += values_below(doc, i->value, known);
+    known[id] = n <= MOST_VALUES ? n : MOST_VALUES + 1;
+    return known[id];
+}
+
+static bool many_values(yaml_document_t *doc)
+{
+    int *known = calloc((size_t)(doc->nodes.top - doc->nodes.start) + 1, sizeof *known);
+    bool many = !known || values_below(doc, 1, known) > MOST_VALUES;
+    free(known);
+    return many;
+}
+
 int gdn_yaml_problem(const char *text, char *out, size_t size)
 {
     yaml_parser_t parser;
-    int line = too_deep(text);
-    if (line)
-        snprintf(out, size, "lists and mappings are nested too deeply");
+    int line = beyond_limits(text, out, size);
     if (line || !yaml_parser_initialize(&parser))
         return line;
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
@@ -188,6 +271,9 @@ int gdn_yaml_problem(const char *text, char *out, size_t size)
         more = root != NULL;
         if (root && documents > 0) {
             snprintf(out, size, "a second document begins; one is allowed");
+            line = (int)root->start_mark.line + 1;
+        } else if (root && many_values(&doc)) {
+            snprintf(out, size, "with aliases written out there are more than %d values", MOST_VALUES);
             line = (int)root->start_mark.line + 1;
         }
         yaml_document_delete(&doc);

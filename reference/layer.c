@@ -24,15 +24,6 @@ typedef struct truth {
     gdn_mpfr_array constants;   /* eps = 1e-6, scale: dk^(-1/2) unless given */
 } truth;
 
-/* r <- sigmoid(x) = 1 / (1 + exp(-x)). r != x. */
-static void sigmoid(mpfr_t r, mpfr_t x)
-{
-    mpfr_neg(r, x, RN);
-    mpfr_exp(r, r, RN);
-    mpfr_add_ui(r, r, 1, RN);
-    mpfr_ui_div(r, 1, r, RN);
-}
-
 /* y[t][i] = sum_j w[i][j] x[t][j]. w: [rows][n], x: [T][n], y: [T][rows] */
 static void project(truth *m, const float *w, size_t rows, size_t n, mpfr_t *x, mpfr_t *y)
 {
@@ -57,7 +48,7 @@ static void conv_silu(truth *m)
                     mpfr_mul(*term, *term, m->mixed.x[(t + i - GDN_CONV_KEPT) * m->channels + c], RN);
                     mpfr_add(*s, *s, *term, RN);
                 }
-            sigmoid(*term, *s);
+            gdn_mpfr_sigmoid(*term, *s);
             mpfr_mul(m->conv.x[t * m->channels + c], *s, *term, RN);
         }
 }
@@ -70,17 +61,14 @@ static void gates(truth *m)
     for (size_t h = 0; h < m->Hv; h++) {
         mpfr_set_d(*rate, p->decay[h], RN);
         if (!p->decay_is_a)
-            mpfr_exp(*rate, *rate, RN);
+            gdn_mpfr_exp(*rate, *rate);
         mpfr_set_d(*bias, p->dt_bias[h], RN);
         for (size_t t = 0; t < m->T; t++) {
             mpfr_t *beta = &m->b.x[t * m->Hv + h], *g = &m->a.x[t * m->Hv + h];
-            sigmoid(m->t.x[2], *beta);
+            gdn_mpfr_sigmoid(m->t.x[2], *beta);
             mpfr_mul_2si(*beta, m->t.x[2], p->beta_shift, RN);
             mpfr_add(*g, *g, *bias, RN);
-            mpfr_exp(*g, *g, RN);
-            mpfr_log1p(*g, *g, RN);
-            mpfr_mul(*g, *g, *rate, RN);
-            mpfr_neg(*g, *g, RN);
+            gdn_mpfr_log_decay(*g, *rate, p, h, m->t.x[2]);
         }
     }
 }
@@ -102,7 +90,7 @@ static void l2_norm(truth *m, mpfr_t *x, mpfr_t *y)
 static void step(truth *m, mpfr_t *S, mpfr_t g, mpfr_t beta, mpfr_t *v, mpfr_t *o)
 {
     mpfr_t *alpha = &m->t.x[0], *delta = &m->t.x[1], *term = &m->t.x[2];
-    mpfr_exp(*alpha, g, RN);
+    gdn_mpfr_exp(*alpha, g);
     for (size_t i = 0; i < m->dk * m->dv; i++)
         mpfr_mul(S[i], S[i], *alpha, RN);
     for (size_t j = 0; j < m->dv; j++) {
@@ -151,7 +139,7 @@ static void out_norm(truth *m)
             mpfr_mul(y[j], o[j], *rstd, RN);
             mpfr_set_d(*factor, m->c->weights.core.norm_weight[j], RN);
             mpfr_mul(y[j], y[j], *factor, RN);
-            sigmoid(*factor, z[j]);
+            gdn_mpfr_sigmoid(*factor, z[j]);
             mpfr_mul(*factor, *factor, z[j], RN);
             mpfr_mul(y[j], y[j], *factor, RN);
         }

@@ -6,8 +6,8 @@
 
 static const mpfr_rnd_t RN = MPFR_RNDN;
 
-/* alpha = exp(g) is 0 below this g: with alphas above e^VANISHED = 2^-3e9 no product of a run leaves the
- * range. */
+/* alpha = exp(g) is 0 below this g, and infinite above its negative: with alphas from e^VANISHED = 2^-3e9 to
+ * 2^3e9 no product of a run leaves the range. */
 static const double VANISHED = -0x1p31;
 
 gdn_status gdn_mpfr_array_new(gdn_mpfr_array *a, size_t n, mpfr_prec_t p, gdn_error *err)
@@ -143,7 +143,7 @@ gdn_status gdn_mpfr_layer_init(gdn_mpfr_layer *e, const gdn_setup *setup, gdn_mp
     for (size_t h = 0; h < (size_t)setup->shape.heads && setup->params.decay; h++) {
         mpfr_set_d(e->rate.x[h], setup->params.decay[h], RN);
         if (!setup->params.decay_is_a)
-            mpfr_exp(e->rate.x[h], e->rate.x[h], RN);
+            gdn_mpfr_exp(e->rate.x[h], e->rate.x[h]);
     }
     return GDN_OK;
 }
@@ -215,17 +215,7 @@ void gdn_mpfr_split(mpfr_t x, double *hi, double *lo, size_t at, mpfr_t t)
  */
 static const double SATURATED = 0x1p31;
 
-/* x <- log1p(exp x) */
-static void softplus(mpfr_t x)
-{
-    if (!mpfr_nan_p(x) && mpfr_cmp_d(x, SATURATED) > 0)
-        return;
-    mpfr_exp(x, x, RN);
-    mpfr_log1p(x, x, RN);
-}
-
-/* r <- sigmoid(x) = 1 / (1 + exp(-x)). r != x. */
-static void sigmoid(mpfr_t r, mpfr_t x)
+void gdn_mpfr_sigmoid(mpfr_t r, mpfr_t x)
 {
     if (!mpfr_nan_p(x) && (mpfr_cmp_d(x, SATURATED) > 0 || mpfr_cmp_d(x, -SATURATED) < 0)) {
         mpfr_set_si(r, mpfr_sgn(x) > 0, RN);
@@ -235,6 +225,16 @@ static void sigmoid(mpfr_t r, mpfr_t x)
     mpfr_exp(r, r, RN);
     mpfr_add_ui(r, r, 1, RN);
     mpfr_ui_div(r, 1, r, RN);
+}
+
+void gdn_mpfr_exp(mpfr_t y, mpfr_t x)
+{
+    if (!mpfr_nan_p(x) && mpfr_cmp_d(x, VANISHED) < 0)
+        mpfr_set_zero(y, 1);
+    else if (!mpfr_nan_p(x) && mpfr_cmp_d(x, -VANISHED) > 0)
+        mpfr_set_inf(y, 1);
+    else
+        mpfr_exp(y, x, RN);
 }
 
 /* x rounded to a storage format: cut to 53 bits with the last bit sticky (round to odd), then rounded once.
@@ -253,26 +253,45 @@ static void store(mpfr_t x, gdn_format_id format)
     mpfr_set_d(x, gdn_round(&gdn_formats[format], d), RN);
 }
 
-/* g = -A softplus(a + dt_bias), softplus(x) = log1p(exp x). */
+/*
+ * softplus(x) = log1p(exp x). Far below, where exp x leaves the range of MPFR, softplus x is exp x, and
+ * A softplus x is exp(A_log + x).
+ */
+void gdn_mpfr_log_decay(mpfr_t g, mpfr_t rate, const gdn_params *p, size_t h, mpfr_t t)
+{
+    if (mpfr_nan_p(g) || mpfr_cmp_d(g, -SATURATED) >= 0) {
+        if (mpfr_nan_p(g) || mpfr_cmp_d(g, SATURATED) <= 0) {
+            mpfr_exp(g, g, RN);
+            mpfr_log1p(g, g, RN);
+        }
+        mpfr_mul(g, g, rate, RN);
+    } else if (p->decay_is_a) {
+        mpfr_set_zero(g, 1);
+        if (mpfr_inf_p(rate))
+            mpfr_set_inf(g, 1);
+    } else {
+        mpfr_set_d(t, p->decay[h], RN);
+        mpfr_add(g, g, t, RN);
+        gdn_mpfr_exp(g, g);
+    }
+    mpfr_neg(g, g, RN);
+    if (mpfr_zero_p(rate))
+        mpfr_set_zero(g, -1);
+}
+
+/* g = -A softplus(a + dt_bias) */
 static void log_decay(gdn_mpfr_layer *e, size_t h, double a, mpfr_t g)
 {
     mpfr_set_d(g, a, RN);
     mpfr_set_d(e->t.x[1], e->s.params.dt_bias[h], RN);
     mpfr_add(g, g, e->t.x[1], RN);
-    softplus(g);
-    mpfr_mul(g, g, e->rate.x[h], RN);
-    mpfr_neg(g, g, RN);
-    if (mpfr_zero_p(e->rate.x[h]))
-        mpfr_set_zero(g, -1);
+    gdn_mpfr_log_decay(g, e->rate.x[h], &e->s.params, h, e->t.x[1]);
 }
 
 /* alpha = exp g, as it is stored. */
 static void decay(gdn_mpfr_layer *e, mpfr_t g, mpfr_t alpha)
 {
-    if (!mpfr_nan_p(g) && mpfr_cmp_d(g, VANISHED) < 0)
-        mpfr_set_zero(alpha, 1);
-    else
-        mpfr_exp(alpha, g, RN);
+    gdn_mpfr_exp(alpha, g);
     store(alpha, e->s.params.alpha);
 }
 
@@ -303,7 +322,7 @@ static size_t beta_slot(gdn_mpfr_layer *e, float b)
     if (m->key[slot] == key)
         return slot;
     mpfr_set_d(e->t.x[0], b, RN);
-    sigmoid(m->x.x[slot], e->t.x[0]);
+    gdn_mpfr_sigmoid(m->x.x[slot], e->t.x[0]);
     memo_keep(m, slot, key, e->t.x[1]);
     return slot;
 }
@@ -388,7 +407,7 @@ static void out_norm(gdn_mpfr_layer *e, const gdn_block *in, const gdn_outputs *
         mpfr_set_d(t[2], e->s.params.norm_weight[e->columns[j]], RN);
         mpfr_mul(t[1], t[1], t[2], RN);
         mpfr_set_d(t[2], in->z[at * dv + (size_t)e->columns[j]], RN);
-        sigmoid(t[3], t[2]);
+        gdn_mpfr_sigmoid(t[3], t[2]);
         mpfr_mul(t[2], t[2], t[3], RN);
         mpfr_mul(t[1], t[1], t[2], RN);
         gdn_mpfr_split(t[1], out->y, out->y_lo, at * (size_t)m + (size_t)j, t[4]);

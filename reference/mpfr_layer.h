@@ -76,6 +76,17 @@ void gdn_mpfr_layer_close(void *self);
 /* The calling thread's exponent range at its widest (2^62), its flags cleared. */
 void gdn_mpfr_range(void);
 
+/*
+ * Functions of any number that stay within the range: where exp x would leave it, it is 0 or infinite.
+ *
+ *     exp:        y <- exp x
+ *     sigmoid:    r <- 1 / (1 + exp(-x)), r != x
+ *     log_decay:  g <- -A softplus(g) of head h, g being a + dt_bias; rate: A, t: scratch
+ */
+void gdn_mpfr_exp(mpfr_t y, mpfr_t x);
+void gdn_mpfr_sigmoid(mpfr_t r, mpfr_t x);
+void gdn_mpfr_log_decay(mpfr_t g, mpfr_t rate, const gdn_params *p, size_t h, mpfr_t t);
+
 /* y = x rsqrt(sum x^2 + eps), or x where the norm is off. x: [dk], y: [dk] */
 void gdn_mpfr_l2_norm(gdn_mpfr_layer *e, const float *x, mpfr_t *y);
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # gpu_equal.sh BUILD -- the rows of a run on the GPU are those of a run on the CPU, byte for byte: every recipe, key
-# geometry and kind of storage (reproduce.yaml), tensors and outputs from files (golden.yaml), blocks of several sizes.
+# geometry and kind of storage (reproduce.yaml), tensors and outputs from files (golden.yaml), numbers at their ends in
+# shapes that no vector fits (hostile.yaml), blocks of several sizes.
 set -eu
 gdnprec=$1/gdnprec
 out=$(mktemp -d)
@@ -9,7 +10,12 @@ trap 'rm -rf "$out"' EXIT
 failed=0
 # The chunked form of a GPU has sums of its own order: its profiles stay away.
 sed "s|path: \.\./|path: $PWD/|; s/, chunk-[a-z0-9]*//g" experiments/golden.yaml >"$out/golden.yaml"
-for file in tests/reproduce.yaml "$out/golden.yaml"; do
+hostile=
+for shape in 1x1 3x16 16x3 80x256 256x1 1x80 128x128 128x3; do
+    sed "s/^experiment: .*/experiment: hostile-$shape/; s/^dk: .*/dk: ${shape%x*}/; s/^dv: .*/dv: ${shape#*x}/" tests/hostile.yaml >"$out/hostile-$shape.yaml"
+    hostile="$hostile $out/hostile-$shape.yaml"
+done
+for file in tests/reproduce.yaml "$out/golden.yaml" $hostile; do
     name=$(basename "$file" .yaml)
     "$gdnprec" run --quiet --backend cpu --results "$out/cpu" "$file" >/dev/null
     for block in 1024 37; do

@@ -231,8 +231,8 @@ static int stored_tasks(const char *results)
 
 /* ---- words and options ---- */
 
-static const char *const commands[] = {"run",   "plot",    "report", "gate",   "layer",
-                                       "audit", "convert", "judge",  "verify", "list"};
+static const char *const commands[] = {"run",   "merge",   "plot",  "report", "gate", "layer",
+                                       "audit", "convert", "judge", "verify", "list"};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 START_TEST(help_and_version)
@@ -294,6 +294,8 @@ START_TEST(wrong_words)
     answers(WORDS("verify", "--jobs", "0"), 2, "--jobs: '0' is not allowed");
     answers(WORDS("verify", "--draw", "-1"), 2, "--draw: '-1' is not allowed");
     answers(WORDS("verify", "--results", "no such"), 2, "verify: no results below no such");
+    answers(WORDS("merge"), 2, "merge: name the stores of shards");
+    answers(WORDS("merge", "no such"), 2, "merge: no such: there is no such file or directory");
     answers(WORDS("gate"), 2, "--a-log and --dt-bias are required");
     answers(WORDS("gate", "--a-log", "-3"), 2, "--a-log and --dt-bias are required");
     answers(WORDS("gate", "--a-log", "nan", "--dt-bias", "1"), 2,
@@ -580,8 +582,8 @@ END_TEST
 
 /*
  * kill -9 at any moment, then the same command again: byte for byte what an uninterrupted run gives. At least
- * five kills, and more until two have fallen between the first task and the last; tests/slow_kill.sh does
- * twenty.
+ * five kills, and more until two have fallen between the first task and the last; tests/slow_crash.sh
+ * does two hundred, to one run.
  */
 START_TEST(killed_and_resumed)
 {
@@ -796,7 +798,7 @@ START_TEST(bad_experiments)
         "experiment: tiny\nquestion: q\nprofiles: [\"fp\\n32\"]\nlengths: [1]\npopulations: [{name: p, "
         "heads: 1, a_log: {init: fla}, dt_bias: {init: fla}}]\n");
     answers(WORDS("run", "--quiet", "--results", "b", "worse.yaml"), 2,
-            "worse.yaml:3: profiles/0: 'fp?32' is not a profile");
+            "worse.yaml:3: profiles/0: 'fp\\x0a32' is not a profile");
     /* the first is done and kept, the second refused */
     answers(WORDS("run", "--quiet", "--seeds", "1", "--results", "b", "tiny.yaml", "bad.yaml"), 2,
             "bad.yaml:12: ");

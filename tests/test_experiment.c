@@ -597,7 +597,17 @@ START_TEST(hostile_yaml)
             n += (size_t)sprintf(text + n, "%s*a%d", j ? ", " : "", i - 1);
         n += (size_t)sprintf(text + n, "]\n");
     }
-    complaint(write_text(text), "a billion laughs");
+    refused(text, 1, "not YAML: with aliases written out there are more than 200000 values");
+    n = (size_t)sprintf(text, "a: [");
+    for (int i = 0; i < 1001; i++)
+        n += (size_t)sprintf(text + n, "&a%d 0,\n", i);
+    sprintf(text + n, "]\n");
+    refused(text, 1001, "not YAML: there are more than 1000 anchors");
+    n = 0;
+    for (int i = 0; i < 9; i++)
+        n += (size_t)sprintf(text + n, "%%TAG !%d! x\n", i);
+    sprintf(text + n, "--- {a: 1}\n");
+    refused(text, 9, "not YAML: there are more than 8 directives (lines that begin with '%')");
     refused("experiment: t\nlengths: &a [*a]\n", 2, "lengths: No anchor found for alias: 'a'");
     refused("experiment: t\npopulations: &a [*a]\n", 2, "populations: No anchor found for alias: 'a'");
 }
@@ -811,12 +821,16 @@ START_TEST(lines)
         {"populations/1/recorded/0/o", 31, true},
         {"", 1, true},
     };
+    gdn_yaml_tree *tree = gdn_yaml_tree_open(good);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         GDN_CHECK(gdn_yaml_line(good, cases[i].path) == cases[i].line, "'%s' on line %d, not %d",
                   cases[i].path, gdn_yaml_line(good, cases[i].path), cases[i].line);
-        GDN_CHECK(gdn_yaml_has(good, cases[i].path) == cases[i].there, "'%s' there: %d", cases[i].path,
-                  gdn_yaml_has(good, cases[i].path));
+        GDN_CHECK(gdn_yaml_has(tree, cases[i].path) == cases[i].there, "'%s' there: %d", cases[i].path,
+                  gdn_yaml_has(tree, cases[i].path));
     }
+    gdn_yaml_tree_close(tree);
+    ck_assert_ptr_null(gdn_yaml_tree_open("a: ["));
+    ck_assert(!gdn_yaml_has(NULL, "a"));
     ck_assert_int_eq(gdn_yaml_line("", "experiment"), 0);
     ck_assert_int_eq(gdn_yaml_line("a: [", "a"), 0);
 }

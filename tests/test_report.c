@@ -143,6 +143,24 @@ static void expect(const char *text, const char *phrase)
     GDN_CHECK(strstr(text, phrase), "\"%s\" is not in the report", phrase);
 }
 
+/* A table's number and the line of summary.csv that it is a link to: this begins with `from` and has
+ * `within`. */
+static void expect_linked(const results *r, const char *md, const char *cell, const char *from,
+                          const char *within)
+{
+    char *csv = text_of(r, "summary.csv"), *line = csv;
+    const char *at = strstr(md, cell);
+    GDN_CHECK(at, "\"%s\" is not in the report", cell);
+    for (long n = strtol(at + strlen(cell), NULL, 10); n > 1 && line; n--)
+        line = strchr(line + 1, '\n');
+    GDN_CHECK(line && strncmp(line + 1, from, strlen(from)) == 0, "%s leads to %.40s", cell,
+              line ? line : "nothing");
+    char *end = strchr(line + 1, '\n');
+    *end = 0;
+    GDN_CHECK(strstr(line, within), "%s leads to %s", cell, line);
+    free(csv);
+}
+
 static void expect_not(const char *text, const char *phrase)
 {
     GDN_CHECK(!strstr(text, phrase), "\"%s\" is in the report", phrase);
@@ -156,7 +174,8 @@ START_TEST(numbers_come_from_the_csv)
     char *md = report_of(&r, "report.md");
     expect(md, "Does it \\<matter\\>?");
     expect(md, "0.123 % [0.111, 0.135] under `a_log-bf16` (`iso-1`, T = 64, n = 24)");
-    expect(md, "| `a_log-bf16` | 0.123 % [0.111, 0.135] |");
+    expect_linked(&r, md, "| `a_log-bf16` | [0.123 % [0.111, 0.135]](summary.csv#L", "a_log-bf16,",
+                  ",y,storage,1,64,");
     expect(md, "9.8.7");
     expect(md, "gdnprec run tiny.yaml");
     free(md);
@@ -407,7 +426,7 @@ START_TEST(bad_input_gets_a_sentence)
     write_results(&r);
     write_file(&r, "manifest.json", "{\"a\": ");
     ck_assert_int_eq(gdn_report(r.dir, NULL, &err), GDN_BAD_INPUT);
-    expect(err.text, "manifest.json: line 1: ");
+    expect(err.text, "manifest.json:1: is not JSON: ");
     write_results(&r);
     char path[128];
     snprintf(path, sizeof path, "%s/growth.csv", r.dir);

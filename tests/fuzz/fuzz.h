@@ -20,11 +20,16 @@
 /* Bad input is answered in one whole line that cannot command a terminal. */
 static inline void fuzz_check_sentence(gdn_status status, const gdn_error *err)
 {
-    size_t n = strlen(err->text);
-    FUZZ_CHECK(status == GDN_BAD_INPUT && n > 0 && n < sizeof err->text - 1);
-    for (size_t i = 0; i < n; i++)
-        FUZZ_CHECK(err->text[i] >= 0x20 && err->text[i] < 0x7f);
+    size_t n = strlen(err->text), printable = 0;
+    while (err->text[printable] >= 0x20 && err->text[printable] < 0x7f)
+        printable++;
+    if (status != GDN_BAD_INPUT || n == 0 || n >= sizeof err->text - 1 || printable < n)
+        fprintf(stderr, "status %d: %s\n", (int)status, err->text);
+    FUZZ_CHECK(status == GDN_BAD_INPUT && n > 0 && n < sizeof err->text - 1 && printable == n);
 }
+
+/* Inputs so far that were what the target reads; test_fuzz.c looks whether its seeds are. */
+extern size_t fuzz_accepted;
 
 int LLVMFuzzerTestOneInput(const unsigned char *input, size_t n);
 

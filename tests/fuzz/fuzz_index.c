@@ -13,6 +13,8 @@
 #include "harness/json_file.h"
 #include "tests/fuzz/fuzz.h"
 
+size_t fuzz_accepted;
+
 static int sign(int x)
 {
     return (x > 0) - (x < 0);
@@ -82,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n)
         check_names(json_object_get(root, "weight_map"));
     else
         fuzz_check_sentence(status, &err);
+    fuzz_accepted += status == GDN_OK;
     status = gdn_checkpoint_architecture(root, "fuzz", &architecture, &err);
     if (status != GDN_OK)
         fuzz_check_sentence(status, &err);

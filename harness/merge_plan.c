@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* merge_plan -- which stores are merged, and which tasks they should have; see merge_parts.h. */
+#include <glob.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "harness/backend.h"
+#include "harness/commands.h"
+#include "harness/merge_parts.h"
+
+/* ---- the stores ---- */
+
+static gdn_status add_source(gdn_merge_plan *p, const char *store, gdn_error *err)
+{
+    if (p->sources == p->room) {
+        int room = p->room ? 2 * p->room : 16;
+        gdn_merge_source *grown = realloc(p->source, (size_t)room * sizeof *grown);
+        if (!grown)
+            return gdn_no_memory(err, "a list of stores");
+        p->source = grown;
+        p->room = room;
+    }
+    gdn_merge_source *s = &p->source[p->sources++];
+    *s = (gdn_merge_source){.store = strdup(store)};
+    return s->store ? GDN_OK : gdn_no_memory(err, "a list of stores");
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* A store, DIR/store.db, or DIR/shard-*-of-*\/store.db. */
+static gdn_status find_stores(gdn_merge_plan *p, const char *given, gdn_error *err)
+{
+    char path[PATH_MAX];
+    if (!is_directory(given))
+        return access(given, F_OK) == 0
+                   ? add_source(p, given, err)
+                   : gdn_fail(err, GDN_BAD_INPUT, "merge: %.400s: there is no such file or directory", given);
+    if (snprintf(path, sizeof path, "%s/store.db", given) >= (int)sizeof path - 32)
+        return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", given);
+    if (access(path, F_OK) == 0)
+        return add_source(p, path, err);
+    glob_t g = {0};
+    gdn_status status = GDN_OK;
+    snprintf(path, sizeof path, "%s/shard-*-of-*/store.db", given);
+    if (glob(path, 0, NULL, &g) != 0)
+        status = gdn_fail(err, GDN_BAD_INPUT,
+                          "merge: %.400s: there is no store.db in it, nor a shard-I-of-N with one", given);
+    for (size_t i = 0; i < g.gl_pathc && !status; i++)
+        status = add_source(p, g.gl_pathv[i], err);
+    globfree(&g);
+    return status;
+}
+
+/* manifest.json beside the store; none where the shard has not run to its end. */
+static gdn_status read_manifest(gdn_merge_source *s, gdn_error *err)
+{
+    char path[PATH_MAX];
+    const char *slash = strrchr(s->store, '/');
+    json_error_t why;
+    int length = slash ? (int)(slash - s->store) + 1 : 0;
+    if (snprintf(path, sizeof path, "%.*smanifest.json", length, s->store) >= (int)sizeof path)
+        return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", s->store);
+    if (access(path, F_OK) != 0)
+        return GDN_OK;
+    s->manifest = json_load_file(path, 0, &why);
+    const json_t *e = json_object_get(s->manifest, "experiment"),
+                 *seeds = json_object_get(s->manifest, "seeds");
+    json_int_t first = json_integer_value(json_array_get(seeds, 0));
+    if (!s->manifest)
+        return gdn_fail(err, GDN_BAD_INPUT, "%.400s:%d: %.200s", path, why.line, why.text);
+    if (!json_is_string(json_object_get(e, "text")) || !json_is_string(json_object_get(e, "file")))
+        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: experiment: a text and a file are wanted", path);
+    if (first < 1 || first > 1000000000 || json_array_size(seeds) > 100000)
+        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: seeds: they are no seeds of a run", path);
+    return GDN_OK;
+}
+
+/* ---- the experiment ---- */
+
+static const char *text_of(const gdn_merge_source *s, const char *name)
+{
+    return json_string_value(json_object_get(json_object_get(s->manifest, "experiment"), name));
+}
+
+/* The first line in which two texts differ. */
+static int line_apart(const char *x, const char *y)
+{
+    int line = 1;
+    for (; *x && *x == *y; x++, y++)
+        line += *x == '\n';
+    return line;
+}
+
+/* One experiment, as far as the manifests tell. */
+static gdn_status same_experiment(const gdn_merge_source *first, const gdn_merge_source *s, gdn_error *err)
+{
+    const char *x = text_of(first, "text"), *y = text_of(s, "text");
+    if (strcmp(x, y) != 0)
+        return gdn_fail(err, GDN_BAD_INPUT,
+                        "merge: %.250s is of another experiment than %.250s: line %d of its text is another",
+                        s->store, first->store, line_apart(x, y));
+    long a = (long)json_integer_value(json_object_get(first->manifest, "max_length")),
+         b = (long)json_integer_value(json_object_get(s->manifest, "max_length"));
+    if (a != b)
+        return gdn_fail(err, GDN_BAD_INPUT,
+                        "merge: %.250s ran with --max-length %ld, %.250s with %ld (0: without)", s->store, b,
+                        first->store, a);
+    return GDN_OK;
+}
+
+/* Where files that the experiment names lie beside: the path it was run from, or else the one of this
+ * program's experiments. */
+static void home_of(const char *given, char *path, size_t size)
+{
+    char share[PATH_MAX];
+    snprintf(path, size, "%s", given);
+    if (access(path, F_OK) != 0)
+        snprintf(path, size, "%s/experiments/%s", gdn_share(share, sizeof share),
+                 strrchr(given, '/') ? strrchr(given, '/') + 1 : given);
+}
+
+static gdn_status load(gdn_merge_plan *p, const gdn_merge_source *first, json_int_t from, json_int_t to,
+                       gdn_error *err)
+{
+    char path[2 * PATH_MAX];
+    if (to - from >= 100000)
+        return gdn_fail(err, GDN_BAD_INPUT,
+                        "merge: the manifests name seeds from %" JSON_INTEGER_FORMAT
+                        " to %" JSON_INTEGER_FORMAT "; at most 100000 are allowed",
+                        from, to);
+    const gdn_backend *backend = gdn_backend_named(p->backend);
+    if (!backend)
+        return gdn_fail(err, GDN_BAD_INPUT, "merge: %.400s: its manifest.json names no backend",
+                        first->store);
+    home_of(text_of(first, "file"), path, sizeof path);
+    gdn_status status = gdn_experiment_load_text(path, text_of(first, "text"), &p->experiment, err);
+    if (!status)
+        status = gdn_experiment_limit(p->experiment, (int)from, (int)(to - from + 1), p->max_length, err);
+    if (!status)
+        status = gdn_tasks_make(p->experiment, backend, &p->task, &p->tasks, err);
+    return status;
+}
+
+gdn_status gdn_merge_plan_make(const gdn_merge_options *o, gdn_merge_plan *p, gdn_error *err)
+{
+    const gdn_merge_source *first = NULL;
+    json_int_t from = 0, to = 0;
+    gdn_status status = gdn_inputs_init(err);
+    p->backend = p->device = "";
+    for (int i = 0; i < o->n && !status; i++)
+        status = find_stores(p, o->store[i], err);
+    for (int i = 0; i < p->sources && !status; i++) {
+        gdn_merge_source *s = &p->source[i];
+        if ((status = read_manifest(s, err)) || !s->manifest)
+            continue;
+        first = first ? first : s;
+        const json_t *seeds = json_object_get(s->manifest, "seeds");
+        const char *backend = json_string_value(json_object_get(s->manifest, "backend")),
+                   *device = json_string_value(json_object_get(s->manifest, "device"));
+        json_int_t low = json_integer_value(json_array_get(seeds, 0)),
+                   high = low + (json_int_t)json_array_size(seeds) - 1;
+        from = from && from < low ? from : low;
+        to = to > high ? to : high;
+        p->jobs += (int)json_integer_value(json_object_get(s->manifest, "jobs"));
+        p->backend = backend && (!*p->backend || strcmp(backend, "cuda") == 0) ? backend : p->backend;
+        p->device = device && !*p->device ? device : p->device;
+        status = same_experiment(first, s, err);
+    }
+    if (!status && !first)
+        return gdn_fail(
+            err, GDN_BAD_INPUT,
+            "merge: none of the stores has a manifest.json beside it; run one of them to its end");
+    p->max_length = status ? 0 : (long)json_integer_value(json_object_get(first->manifest, "max_length"));
+    return status ? status : load(p, first, from, to, err);
+}
+
+void gdn_merge_plan_free(gdn_merge_plan *p)
+{
+    for (int i = 0; i < p->sources; i++) {
+        free(p->source[i].store);
+        json_decref(p->source[i].manifest);
+    }
+    free(p->source);
+    free(p->task);
+    gdn_experiment_free(p->experiment);
+}

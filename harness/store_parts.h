@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_parts -- what a store has to be, and what keeps a file made to harm from doing so. Private to
+ * harness/store*.c and its fuzz target. */
+#ifndef GDN_HARNESS_STORE_PARTS_H
+#define GDN_HARNESS_STORE_PARTS_H
+
+#include <sqlite3.h>
+
+#include "harness/store.h"
+
+enum {
+    GDN_STORE_LENGTH = 64 * 1024, /* bytes of a value or a row of SQLite's */
+    GDN_STORE_TEXT = 400,         /* bytes of a text in a row */
+    GDN_STORE_ROW = 32            /* bytes that a row of the store takes at least */
+};
+
+/* gdn_store_open on a connection, open or not, which is taken over; path: for sentences. */
+gdn_status gdn_store_adopt(sqlite3 *db, const char *path, bool read_only, gdn_store **out, gdn_error *err);
+
+/*
+ * Before a file is looked at: its schema is not trusted, triggers and views do not run, pages are checked,
+ * lengths and counts are limited. SQLite's code.
+ */
+int gdn_store_guard(sqlite3 *db);
+
+/* Create the first tables and the index of a new store. SQLite's code. */
+int gdn_store_create(sqlite3 *db);
+
+/* Tables that came after the first stores: "CREATE TABLE name (columns)". */
+enum { GDN_STORE_LATER = 2 };
+extern const struct gdn_store_table {
+    const char *name, *columns;
+} gdn_store_later[GDN_STORE_LATER];
+
+/* The schema is what gdn_store_create makes, tables of gdn_store_later, and nothing else. */
+gdn_status gdn_store_check_schema(sqlite3 *db, const char *path, gdn_error *err);
+
+#endif

@@ -1,0 +1,158 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# test_mpi.sh [SEED] -- a run by several processes: 1, 2 and 4 ranks give the CSV files of one process, byte for byte; so
+# does a run that a rank of was killed, resumed; failures are one sentence; shards run tasks of their own. The plain
+# program is $GDNPREC, the one with MPI (make builds it where mpicc is) mpi/gdnprec beside it.
+set -eu
+program=${GDNPREC:-build/gdnprec}
+mpi=$(dirname "$program")/mpi/gdnprec
+seed=${1:-$(date +%s)}
+dir=$(mktemp -d "${TMPDIR:-/tmp}/gdn_mpi_XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+passed=0
+
+cat >"$dir/mpi.yaml" <<'YAML'
+experiment: mpi
+question: Are many processes one?
+seeds: 6
+dk: 16
+dv: 16
+lengths: [16, 64]
+profiles: [fp32, all-bf16, bf16-state-sr]
+reference: {rung: mpfr}
+populations:
+  - {name: isotropic, heads: 1, a_log: {uniform: [-8, 2.8]}, dt_bias: {init: fla}}
+  - {name: needle, heads: 2, keys: needle, a_log: {uniform: [-8, 2.8]}, dt_bias: {init: fla}}
+YAML
+sed 's/^experiment: mpi/experiment: second/; s/^seeds: 6/seeds: 1/' "$dir/mpi.yaml" >"$dir/second.yaml"
+
+failed()
+{
+    echo "$1"
+    sed 's/^/    /' "$dir/out" "$dir/err"
+    echo "0%: Checks: $((passed + 1)), Failures: 1 (seed $seed)"
+    exit 1
+}
+
+# as_whole RESULTS WHAT: its CSV files are those of one process.
+as_whole()
+{
+    for file in "$dir"/whole/mpi/*.csv; do
+        cmp "$file" "$1/mpi/$(basename "$file")" >>"$dir/err" 2>&1 || failed "$2: $(basename "$file") is another"
+    done
+    passed=$((passed + 1))
+}
+
+# answers STATUS SENTENCE COMMAND...: its exit status, and all that it says itself on stderr.
+answers()
+{
+    want=$1
+    sentence=$2
+    shift 2
+    status=0
+    "$@" >"$dir/out" 2>"$dir/err" || status=$?
+    [ "$status" = "$want" ] || failed "status $status, not $want: $*"
+    [ "$(grep -c '^gdnprec: ' "$dir/err")" = "$([ -z "$sentence" ] && echo 0 || echo 1)" ] || failed "not one sentence: $*"
+    [ -z "$sentence" ] || grep -q "$sentence" "$dir/err" || failed "no '$sentence': $*"
+    passed=$((passed + 1))
+}
+
+start=$(date +%s.%N)
+"$program" run --quiet --jobs 1 --results "$dir/whole" "$dir/mpi.yaml" >"$dir/out" 2>"$dir/err" || failed "one process"
+seconds=$(echo "$start $(date +%s.%N)" | awk '{ print $2 - $1 }')
+
+# ---- shards, and a program without MPI among several ----
+
+for i in 1 2 3; do
+    "$program" run --quiet --json --jobs 2 --shard $i/3 --results "$dir/shards" "$dir/mpi.yaml" >"$dir/out" 2>"$dir/err" ||
+        failed "shard $i"
+    grep -q '"tasks":4,"tasks_run":4' "$dir/out" || failed "shard $i of 3 of 12 tasks"
+    grep -q "\"shard\": \"$i/3\"" "$dir/shards/mpi/shard-$i-of-3/manifest.json" || failed "shard $i: its manifest"
+    [ ! -e "$dir/shards/mpi/shard-$i-of-3/summary.csv" ] || failed "shard $i has whole results"
+    passed=$((passed + 1))
+done
+answers 2 'this is shard 2/3, not whole results' "$program" report --results "$dir/shards/mpi" shard-2-of-3
+answers 2 'this is shard 2/3, not whole results' "$program" verify --results "$dir/shards/mpi" shard-2-of-3
+if [ "$(cat "$(dirname "$program")/mpi.stamp")" = 0 ]; then
+    answers 2 'started as 2 processes, but this gdnprec was built without MPI' \
+        env OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=0 "$program" run --results "$dir/plain" "$dir/mpi.yaml"
+    answers 0 '' env OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=1 "$program" run --results "$dir/plain" "$dir/mpi.yaml"
+    [ ! -e "$dir/plain" ] || failed 'one of two processes without MPI made results'
+fi
+answers 0 '' env SLURM_NTASKS=2 SLURM_PROCID=0 "$program" run --quiet --results "$dir/batch" "$dir/second.yaml"
+
+# ---- ranks ----
+
+if ! [ -x "$mpi" ] || ! command -v mpirun >/dev/null; then
+    echo "100%: Checks: $passed, Failures: 0, Errors: 0; ranks skipped: no mpicc or no mpirun"
+    exit 0
+fi
+# as root in a container, on fewer cores than ranks, without ssh
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_plm=isolated OMPI_MCA_btl=self,vader
+export OMPI_MCA_btl_vader_single_copy_mechanism=none
+
+answers 0 '' "$mpi" run --quiet --results "$dir/r0" "$dir/mpi.yaml"
+as_whole "$dir/r0" 'the program with MPI, without mpirun'
+for n in 1 2 4; do
+    answers 0 '' mpirun -n $n "$mpi" run --quiet --jobs 1 --results "$dir/r$n" "$dir/mpi.yaml" "$dir/second.yaml"
+    as_whole "$dir/r$n" "$n ranks"
+    [ $n = 1 ] || grep -q "\"ranks\": $n" "$dir/r$n/mpi/manifest.json" || failed "$n ranks: the manifest"
+    cmp "$dir/batch/second/cells.csv" "$dir/r$n/second/cells.csv" || failed "$n ranks: the second experiment"
+done
+
+answers 2 'nothere.yaml: cannot open the experiment file' mpirun -n 2 "$mpi" run --results "$dir/bad" nothere.yaml
+answers 2 "jobs: '0' is not allowed" mpirun -n 2 "$mpi" run --jobs 0 "$dir/mpi.yaml"
+answers 2 'rank 1 has other tasks than rank 0' mpirun -n 1 "$mpi" run --results "$dir/bad" "$dir/mpi.yaml" : \
+    -n 1 "$mpi" run --results "$dir/bad" --seeds 1 "$dir/mpi.yaml"
+
+# begin RESULTS: two ranks in the background; their numbers in pid.0 and pid.1, mpirun's in $all.
+cat >"$dir/tell" <<'SH'
+#!/bin/sh
+echo $$ >"$(dirname "$0")/pid.$OMPI_COMM_WORLD_RANK"
+exec "$@"
+SH
+chmod +x "$dir/tell"
+begin()
+{
+    rm -rf "$1" "$dir"/pid.*
+    mpirun -n 2 "$dir/tell" "$mpi" run --quiet --jobs 1 --results "$1" "$dir/mpi.yaml" >"$dir/out" 2>"$dir/err" &
+    all=$!
+    for i in $(seq 500); do
+        [ ! -s "$dir/pid.0" ] || [ ! -s "$dir/pid.1" ] || [ ! -e "$1/mpi/store.db" ] || break
+        sleep 0.02
+    done
+    sleep "$2"
+}
+# resume RESULTS WHAT: how many tasks were there, in $there.
+resume()
+{
+    answers 0 '' mpirun -n 2 "$mpi" run --quiet --json --jobs 1 --results "$1" "$dir/mpi.yaml"
+    there=$((12 - $(sed -n 's/.*"tasks_run":\([0-9]*\).*/\1/p' "$dir/out")))
+    as_whole "$1" "$2"
+}
+
+between=0
+for i in 1 2 3 4 5 6; do
+    victim=$((i % 2))
+    begin "$dir/killed" "$(awk -v s="$((seed % 1000 + i))" -v t="$seconds" \
+        'BEGIN { srand(s); print t * (0.1 + 0.4 * rand()) }')"
+    kill -9 "$(cat "$dir/pid.$victim")" 2>/dev/null || true
+    ended=0
+    wait $all || ended=$?
+    resume "$dir/killed" "rank $victim was killed"
+    [ "$there" = 12 ] || [ $ended != 0 ] || failed "a rank was killed, and mpirun answers 0"
+    echo "rank $victim killed: status $ended, $there of 12 tasks in the store"
+    if [ $there -gt 0 ] && [ $there -lt 12 ]; then between=$((between + 1)); fi
+    if [ $between -ge 2 ]; then break; fi
+done
+[ $between -gt 0 ] || failed 'no kill fell between two tasks'
+
+begin "$dir/stopped" 0.1
+kill -TERM "$(cat "$dir/pid.1")" 2>/dev/null || true
+status=0
+wait $all || status=$?
+[ $status = 3 ] && grep -q '^gdnprec: mpi: interrupted; finished tasks are kept, run again to resume$' "$dir/err" ||
+    failed "a rank that SIGTERM met: status $status"
+resume "$dir/stopped" 'a rank that SIGTERM met'
+echo "100%: Checks: $passed, Failures: 0, Errors: 0"
