@@ -17,7 +17,7 @@ const double gdn_cost_row = 8e-6, gdn_cost_commit = 21e-6;
 static const double EXPORT_ROW = 45e-6; /* all files together */
 
 /* Bytes of a row without its texts: in store.db with its entry in the index, and in a line of a CSV file. */
-enum { STORED = 209, WRITTEN = 291 };
+enum { STORED = 203, WRITTEN = 280 };
 
 /* ---- rows ---- */
 
@@ -457,13 +457,13 @@ double gdn_cost_schedule(const double *seconds, int n, int workers)
     return end;
 }
 
-gdn_export_cost gdn_cost_export(const gdn_task_size *all, double groups, double seeds, int threads)
+gdn_export_cost gdn_cost_export(const gdn_task_size *all, double groups, int threads)
 {
     double rows = (double)all->rows, line = rows > 0 ? all->written / rows : 0;
-    (void)seeds;
-    gdn_export_cost c = {.seconds = rows * EXPORT_ROW / fmin(threads, 4),
+    gdn_export_cost c = {.seconds = rows * EXPORT_ROW / fmin(threads, 8),
                          .files = all->written + line * (double)all->last + 380 * groups,
                          .spill = rows * 250};
-    c.host = 4e6 + fmin(rows * 200, 300e6);
+    /* sorts hold 8 MiB a thread, the summary two halves of a part, each part of cells.csv its text */
+    c.host = fmin(rows * 60, 75e6 + 10e6 * fmin(threads, 8));
     return c;
 }

@@ -72,7 +72,7 @@ typedef struct gdn_export_cost {
     double spill; /* bytes of temporary files while it lasts */
 } gdn_export_cost;
 
-/* all: of all tasks; groups: lines of summary.csv; seeds: of a group. */
-gdn_export_cost gdn_cost_export(const gdn_task_size *all, double groups, double seeds, int threads);
+/* all: of all tasks; groups: lines of summary.csv. */
+gdn_export_cost gdn_cost_export(const gdn_task_size *all, double groups, int threads);
 
 #endif

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "harness/cost.h"
+#include "harness/origin.h"
 #include "harness/probe.h"
 #include "harness/progress.h"
 #include "harness/ranks.h"
@@ -178,8 +179,7 @@ static gdn_status estimate_all(estimate *x, const gdn_experiment *e, const gdn_r
     d->temporary = p->n ? fmax(largest / fmax((double)all.rows, 1) * all.stored, 4e6) : 0;
     if (o->shard.count)
         return GDN_OK;
-    gdn_export_cost files =
-        gdn_cost_export(&all, groups, e->file->seeds, o->jobs * gdn_ranks_here()->local_size);
+    gdn_export_cost files = gdn_cost_export(&all, groups, o->jobs * gdn_ranks_here()->local_size);
     d->file_seconds = files.seconds + probes;
     d->files = files.files;
     d->host = fmax(d->host, files.host + 12e6);
@@ -192,7 +192,11 @@ gdn_status gdn_run_dry(const char *path, const gdn_run_options *o, gdn_dry_run *
     const gdn_ranks *here = gdn_ranks_here();
     gdn_experiment *e = NULL;
     gdn_run_result r = {.tasks = 0};
-    gdn_pool p = {.jobs = o->jobs, .all_jobs = o->jobs * here->size, .sharing = 1, .err = err};
+    gdn_pool p = {.jobs = o->jobs,
+                  .all_jobs = o->jobs * here->size,
+                  .sharing = 1,
+                  .err = err,
+                  .origin = gdn_origin_here()};
     gdn_strangers others;
     estimate x = {.d = d, .p = &p};
     struct timespec start;

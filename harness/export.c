@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <omp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +33,8 @@ static void put_header(FILE *f)
 }
 
 /* Rows that a part of cells.csv has, about: parts are sorted and printed side by side, and written in order.
- */
-enum { PART_ROWS = 1 << 16 };
+ * A part takes some 25 MB while it lasts. */
+enum { PART_ROWS = 1 << 14, PARTS_AT_ONCE = 8 };
 
 /* Part `part` of 2^bits: the ids whose first bits it is. *text: to be freed. */
 static gdn_status cells_part(const char *store_path, const char *const *ids, int n, uint64_t part, int bits,
@@ -62,6 +63,12 @@ static gdn_status cells_part(const char *store_path, const char *const *ids, int
     return status ? status : closed;
 }
 
+static int parts_at_once(void)
+{
+    int threads = omp_get_max_threads();
+    return threads < PARTS_AT_ONCE ? threads : PARTS_AT_ONCE;
+}
+
 static gdn_status cells(gdn_store *store, FILE *f, const char *const *ids, int n, gdn_error *err)
 {
     int64_t rows = 0;
@@ -76,7 +83,7 @@ static gdn_status cells(gdn_store *store, FILE *f, const char *const *ids, int n
     while (rows >> bits > PART_ROWS)
         bits++;
     put_header(f);
-#pragma omp parallel for ordered schedule(dynamic, 1) if (bits)
+#pragma omp parallel for ordered schedule(dynamic, 1) num_threads(parts_at_once()) if (bits)
     for (int64_t part = 0; part < (int64_t)1 << bits; part++) {
         char *text = NULL;
         size_t size = 0;

@@ -305,38 +305,53 @@ static int by_place(const void *a, const void *b)
     return (x->head > y->head) - (x->head < y->head);
 }
 
+/* The lines of groups begin[0..groups) of m, made side by side; lines: [groups] to be freed. */
+static gdn_status make_lines(const gdn_grouping *g, const gdn_member *m, const size_t *begin, size_t groups,
+                             gdn_grouping_line line, char **lines, gdn_error *err)
+{
+    gdn_status result = GDN_OK;
+#pragma omp parallel for schedule(dynamic, 16) if (groups > 16)
+    for (size_t i = 0; i < groups; i++) {
+        char text[GDN_GROUPING_LINE] = "";
+        gdn_error own = {""};
+        const gdn_member *first = m + begin[i];
+        gdn_status status =
+            line(g, g->order[first->group], first, begin[i + 1] - begin[i], text, sizeof text, &own);
+        if (!status && !(lines[i] = strdup(text)))
+            status = gdn_no_memory(&own, "a line");
+        if (status)
+#pragma omp critical(gdn_grouping)
+        {
+            result = status;
+            *err = own;
+        }
+    }
+    return result;
+}
+
 /* Sort members m[0..n) of whole groups and write their lines. */
 static gdn_status write_all(const gdn_grouping *g, gdn_member *m, size_t n, gdn_grouping_line line, FILE *f,
                             gdn_error *err)
 {
-    gdn_status result = GDN_OK;
     size_t groups = 0, *begin = gdn_calloc(n + 1, sizeof *begin);
-    if (!begin)
-        return gdn_no_memory(err, "groups of rows");
-    qsort(m, n, sizeof *m, by_place);
-    for (size_t i = 0; i < n; i++)
-        if (i == 0 || m[i].group != m[i - 1].group)
-            begin[groups++] = i;
-    begin[groups] = n;
-#pragma omp parallel for ordered schedule(dynamic, 1) if (groups > 1)
+    char **lines = gdn_calloc(n, sizeof *lines);
+    gdn_status status = begin && lines ? GDN_OK : gdn_no_memory(err, "groups of rows");
+    if (!status) {
+        qsort(m, n, sizeof *m, by_place);
+        for (size_t i = 0; i < n; i++)
+            if (i == 0 || m[i].group != m[i - 1].group)
+                begin[groups++] = i;
+        begin[groups] = n;
+        status = make_lines(g, m, begin, groups, line, lines, err);
+    }
     for (size_t i = 0; i < groups; i++) {
-        char text[GDN_GROUPING_LINE] = "";
-        gdn_error own = {""};
-        size_t first = begin[i];
-        gdn_status status =
-            line(g, g->order[m[first].group], m + first, begin[i + 1] - first, text, sizeof text, &own);
-#pragma omp ordered
-        {
-            if (!status && !result)
-                fprintf(f, "%s\n", text); /* the file's errors are seen when it is closed */
-            if (status && !result) {
-                result = status;
-                *err = own;
-            }
-        }
+        if (!status)
+            fprintf(f, "%s\n", lines[i]); /* the file's errors are seen when it is closed */
+        free(lines[i]);
     }
     free(begin);
-    return result;
+    free(lines);
+    return status;
 }
 
 /* Consecutive groups, members first .. first + n - 1 of the file. */

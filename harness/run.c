@@ -55,7 +55,8 @@ gdn_status gdn_run_missing(gdn_pool *p, gdn_strangers *others, gdn_error *err)
     for (int i = 0; i < p->count; i++) {
         gdn_task_record record;
         bool found = false;
-        gdn_status status = p->store ? gdn_store_task(p->store, p->tasks[i].id, &record, &found, err) : GDN_OK;
+        gdn_status status =
+            p->store ? gdn_store_task(p->store, p->tasks[i].id, &record, &found, err) : GDN_OK;
         if (status)
             return status;
         if (!found)
@@ -122,7 +123,7 @@ static gdn_status name_directory(const gdn_experiment *e, const gdn_run_options 
 }
 
 gdn_status gdn_run_prepare(const char *path, const gdn_run_options *o, const gdn_backend **backend,
-                          gdn_experiment **e, gdn_pool *p, gdn_run_result *r, gdn_error *err)
+                           gdn_experiment **e, gdn_pool *p, gdn_run_result *r, gdn_error *err)
 {
     const gdn_ranks *here = gdn_ranks_here();
     int devices = o->device < 0 && here->size > 1 ? gdn_backend_devices() : 0;

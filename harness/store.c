@@ -215,8 +215,8 @@ gdn_status gdn_store_adopt(sqlite3 *db, const char *path, bool read_only, gdn_st
     if (!status && !read_only)
         status =
             execute(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", "write to the store", err);
-    if (!status) /* 16 MiB: what a sort holds at a time, in each of its threads; a run's export opens many stores */
-        status = execute(s, "PRAGMA cache_size = -16384; PRAGMA threads = 2", "open the store", err);
+    if (!status) /* 8 MiB: what each thread of a sort holds at a time; an export has a dozen stores open */
+        status = execute(s, "PRAGMA cache_size = -8192; PRAGMA threads = 2", "open the store", err);
     if (!status)
         status = later_tables(s, err);
     char sql[1024];
