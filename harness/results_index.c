@@ -132,11 +132,13 @@ void gdn_made_device(const gdn_made *m, char *out, size_t size)
 {
     const char *device = text_of(m->manifest, "device"),
                *cpu = text_of(json_object_get(m->manifest, "machine"), "cpu");
-    int jobs = (int)json_integer_value(json_object_get(m->manifest, "jobs"));
-    if (*device)
-        snprintf(out, size, "%.*s", (int)strcspn(device, ","), device);
-    else
-        snprintf(out, size, "%s, %d %s", cpu, jobs, jobs == 1 ? "thread" : "threads");
+    int jobs = (int)json_integer_value(json_object_get(m->manifest, "jobs")),
+        ranks = (int)json_integer_value(json_object_get(m->manifest, "ranks"));
+    size_t n =
+        (size_t)(*device ? snprintf(out, size, "%.*s", (int)strcspn(device, ","), device)
+                         : snprintf(out, size, "%s, %d %s", cpu, jobs, jobs == 1 ? "thread" : "threads"));
+    if (ranks > 1 && n < size)
+        snprintf(out + n, size - n, ", %d ranks", ranks);
 }
 
 void gdn_made_command(const gdn_made *m, bool with_backend, char *out, size_t size)

@@ -80,7 +80,7 @@ static const char manifest[] =
     " \"command\": \"build/gdnprec run --quiet -b cuda --jobs 12 --seeds 8 --results=r experiments/one.yaml "
     "x.yaml -T 64\","
     " \"device\": \"A GPU, sm_90\", \"date\": \"2026-11-22T07:23:18Z\", \"tasks\": 2, \"tasks_run\": 2,"
-    " \"seconds\": 12.3}";
+    " \"seconds\": 12.3, \"ranks\": 3}";
 
 static void make(void)
 {
@@ -153,7 +153,7 @@ START_TEST(index_tells_all)
         "\n- settles: A1 not testable here\n",
         "\n- figure: [one/figure.svg](results/one/figure.svg)\n",
         "\n- again (hours of a laptop): `gdnprec run --seeds 8 -T 64 experiments/one.yaml`\n",
-        "\n- made: one by commit c0ffee on A GPU\n",
+        "\n- made: one by commit c0ffee on A GPU, 3 ranks\n",
         "\n-- x: 0.25 [0.2, 0.3]\nSELECT median, lo, hi FROM summary WHERE whole\n",
     };
     make();
@@ -165,7 +165,7 @@ START_TEST(index_tells_all)
     text = part(&x, "runs", "");
     GDN_CHECK(strstr(text,
                      "| [one](one) | What? | 1 profile, 1 x 1,234 heads, T = 64 | "
-                     "`gdnprec run --backend cuda --seeds 8 -T 64 experiments/one.yaml` | 12 s | A GPU | "
+                     "`gdnprec run --backend cuda --seeds 8 -T 64 experiments/one.yaml` | 12 s | A GPU, 3 ranks | "
                      "2026-11-22, c0ffee |\n"),
               "%s", text);
     free(text);
