@@ -123,16 +123,20 @@ check-thread: ## run, pool, lockstep and export under -fsanitize=thread
 	$(MAKE) BUILD=$(BUILD)/thread CUDA=0 CC=clang CFLAGS="-O1 -g -fsanitize=thread" $(BUILD)/thread/gdnprec
 	tests/thread.sh $(BUILD)/thread
 
+VALGRIND_TESTS = table shown stats store safetensors checkpoint contract experiment
+check-slow: $(BUILD)/gdnprec $(BUILD)/tests/fault.so $(BUILD)/tests/slow_rows ## 50 full disks, 200 kills, Slurm, 10^7 rows: half an hour
+	GDNPREC=$(BUILD)/gdnprec tests/slow_crash.sh
+	GDNPREC=$(BUILD)/gdnprec tests/slow_slurm.sh || [ $$? = 77 ]
+	rows=$$(mktemp -d) && $(BUILD)/tests/slow_rows "$$rows"; status=$$?; rm -rf "$$rows"; exit $$status
+
 check-valgrind: $(VALGRIND_TESTS:%=$(BUILD)/tests/test_%) ## memcheck on tests that are fast enough for it
 	@for t in $(VALGRIND_TESTS); do echo $$t; CK_FORK=no valgrind -q --error-exitcode=9 --leak-check=full \
 	    --errors-for-leak-kinds=definite $(BUILD)/tests/test_$$t >$(BUILD)/tests/$$t.memcheck 2>&1 || \
 	    { cat $(BUILD)/tests/$$t.memcheck; exit 1; }; done
 
 coverage: ## statements of kernels/, reference/ and harness/ that `make check` (or ONLY) reaches, by gcov
-	-$(MAKE) BUILD=$(BUILD)/coverage CUDA=0 CFLAGS="-O1 -g --coverage -fprofile-update=atomic" check
+	-CK_TIMEOUT_MULTIPLIER=10 $(MAKE) BUILD=$(BUILD)/coverage CUDA=0 CFLAGS="-O1 -g --coverage -fprofile-update=atomic" check
 	tests/coverage.sh $(BUILD)/coverage
-
-VALGRIND_TESTS = table shown stats store safetensors checkpoint contract experiment
 
 # libFuzzer, over everything that is read from files of others. FUZZ_RUNS=200000 is a smoke test; tests/fuzz/many.sh
 # spreads many more over the cores of a machine, also of one with nothing but the binaries (all but MPFR, GMP and libc
@@ -310,7 +314,7 @@ $(BUILD)/tests/fuzz/fuzz_%.o: tests/fuzz/fuzz_%.c Makefile | $(BUILD)/deps.ok
 
 $(BUILD)/tests/test_fuzz: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o)
 
-.PHONY: all run check check-gpu experiments plots check-sanitize check-thread check-valgrind coverage fuzz fuzz-build lint-warnings bench reproduce lint install uninstall clean help FORCE
+.PHONY: all run check check-gpu check-slow experiments plots check-sanitize check-thread check-valgrind coverage fuzz fuzz-build lint-warnings bench reproduce lint install uninstall clean help FORCE
 .SECONDARY:
 FORCE:
 

@@ -36,7 +36,8 @@ gdn_status gdn_cuda_open(int index, gdn_cuda_info *info, gdn_error *err);
 /* How many devices there are; 0 where none can be used. */
 int gdn_cuda_count(void);
 
-/* The chosen device's address on the bus: the same for every process that sees it. "" where it cannot be asked. */
+/* The chosen device's address on the bus: the same for every process that sees it. "" where it cannot be
+ * asked. */
 void gdn_cuda_bus(char *out, int size);
 
 /* This thread's calls go to the chosen device. Every thread calls it once before it uses the device. */

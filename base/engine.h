@@ -28,8 +28,8 @@ typedef struct gdn_params {
     const double *norm_weight; /* [dv], effective: multiplies the normalised output; shared by the heads */
     gdn_format_id
         alpha; /* format in which alpha = exp(g) rests between gate and recurrence; GDN_FP64: not rounded */
-    int beta_shift; /* beta = 2^shift sigmoid(b), or 2^shift times the beta given: 0, or 1 where negative
-                       eigenvalues are allowed */
+    int beta_shift;  /* beta = 2^shift sigmoid(b), or 2^shift times the beta given: 0, or 1 where negative
+                        eigenvalues are allowed */
     bool l2norm_off; /* q and k are used as they come, not q^ and k^ */
     double scale;    /* of q: o = scale S^T q^; 0: d_k^(-1/2) */
 } gdn_params;

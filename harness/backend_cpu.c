@@ -96,7 +96,7 @@ static gdn_pair row_of(const gdn_operand *x, size_t head, size_t rows, size_t ro
 static void difference(const gdn_difference *d)
 {
 #pragma omp parallel for schedule(static) if (d->heads > 1)
-    for (size_t h = (size_t)d->head; h < (size_t)(d->head + d->heads); h++) {
+    for (size_t h = (size_t)d->head; h < (size_t)d->head + (size_t)d->heads; h++) {
         double room[3][2][GDN_MAX_DIM];
         gdn_accumulator *a = d->to + h * GDN_QUANTITIES;
         a->scale = d->scale ? gdn_scale_kept(d->scale[h]) : 0;

@@ -191,7 +191,7 @@ gdn_status gdn_budget_define(gdn_experiment *e, gdn_error *err)
 {
     const gdn_budget_spec *b = e->file->budget;
     gdn_checker c = {.e = e, .err = err};
-    int which[GDN_BUDGET_MEMBERS], format = 0;
+    int which[GDN_BUDGET_MEMBERS] = {0}, format = 0;
     if (!b)
         return GDN_OK;
     int base = gdn_experiment_profile(e, gdn_budget_base(b));

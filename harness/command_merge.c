@@ -55,7 +55,7 @@ static gdn_status print_json(const gdn_merge_result *r, gdn_error *err)
     json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:I, s:i, s:i, s:i, s:i, s:f}", "experiment", r->name,
                           "directory", r->directory, "stores", r->stores, "tasks", r->tasks, "rows",
                           (json_int_t)r->rows, "overlaps", r->overlaps, "conflicts", r->conflicts, "missing",
-                          r->missing, "strangers", r->strangers, "seconds", r->seconds);
+                          r->missing, "left_out", r->left_out, "seconds", r->seconds);
     bool whole = o && (json_dumpf(o, stdout, JSON_COMPACT) == 0 || ferror(stdout)); /* main looks at that */
     printf("\n");
     json_decref(o);
@@ -64,14 +64,16 @@ static gdn_status print_json(const gdn_merge_result *r, gdn_error *err)
 
 static void print_text(const gdn_merge_result *r)
 {
-    printf("%s: %d tasks, %" PRId64 " rows of %d store%s in %.1f s; rows in %s/cells.csv\n", r->name,
-           r->tasks, r->rows, r->stores, r->stores == 1 ? "" : "s", r->seconds, r->directory);
+    printf("%s: %d task%s, %" PRId64 " rows of %d store%s in %.1f s; rows in %s/cells.csv\n", r->name,
+           r->tasks, r->tasks == 1 ? "" : "s", r->rows, r->stores, r->stores == 1 ? "" : "s", r->seconds,
+           r->directory);
     if (r->overlaps)
         printf("%d times a task was in one more store, with equal rows\n", r->overlaps);
-    if (r->strangers)
-        printf("%d tasks are not the experiment's, and were left out\n", r->strangers);
+    if (r->left_out)
+        printf("%d task%s not the experiment's, and left out\n", r->left_out,
+               r->left_out == 1 ? " was" : "s were");
     if (r->missing)
-        printf("%d tasks are missing, as said above\n", r->missing);
+        printf("%d task%s missing, as said above\n", r->missing, r->missing == 1 ? " is" : "s are");
 }
 
 gdn_status gdn_command_merge(int argc, char **argv, gdn_error *err)
@@ -83,7 +85,8 @@ gdn_status gdn_command_merge(int argc, char **argv, gdn_error *err)
         "Join the stores of shards into the results that one run would have written."
         "\vA STORE is a directory with a store.db, as `gdnprec run --shard` makes it; store.db itself; or a "
         "directory "
-        "whose shard-I-of-N are all meant, such as results/quick. Every task's rows must give their checksum "
+        "whose shard-I-of-N are all meant, beside its own store.db, such as results/quick. Every task's rows "
+        "must give their checksum "
         "again. "
         "Exit status 1 when stores have other rows of one task, or tasks of the experiment are in none; 2 "
         "for a store "
@@ -104,6 +107,8 @@ gdn_status gdn_command_merge(int argc, char **argv, gdn_error *err)
     if (!status && !done && a.merge.n == 0)
         status =
             gdn_fail(err, GDN_BAD_INPUT, "merge: name the stores of shards, such as results/quick/shard-*");
+    if (!status && !done && !*a.merge.results)
+        status = gdn_fail(err, GDN_BAD_INPUT, "merge: --results: the name of a directory is wanted");
     if (!status && !done) {
         status = gdn_merge(&a.merge, &r, a.json ? stderr : stdout, err);
         if (!status && a.json)

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/inputs.h"
 #include "base/simd.h"
 #include "harness/commands.h"
 #include "harness/dry_run.h"
+#include "harness/experiment.h"
 #include "harness/ranks.h"
 #include "harness/run.h"
 #include "harness/task.h"
@@ -37,7 +39,8 @@ static const struct argp_option options[] = {
      "instruction set: scalar, avx2 or avx512 (default: the widest); changes no result", 0},
     {"block", 'B', "N", 0, "tokens advanced at a time (default: 256, on a GPU 1024); changes no result", 0},
     {"dry-run", 'n', 0, 0,
-     "run nothing; print how many tasks and rows there are and the time, memory and disk that they will take", 0},
+     "run nothing; print how many tasks and rows there are and the time, memory and disk that they will take",
+     0},
     {"json", 'J', 0, 0, "print what was done, or would be, as JSON", 0},
     {"quiet", 'q', 0, 0, "no progress on standard error", 0},
     {0},
@@ -118,10 +121,11 @@ static error_t option(int key, char *text, struct argp_state *state)
 static void tell(const arguments *a, const gdn_run_result *r)
 {
     if (a->json) {
-        json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:I}", "experiment", r->name, "directory",
-                              r->directory, "backend", r->backend, "tasks", r->tasks, "tasks_run",
-                              r->tasks_run, "seconds", r->seconds, "certify_share", r->certify_share,
-                              "rows_below_reference", (json_int_t)r->below);
+        json_t *o =
+            json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:I}", "experiment", r->name, "directory",
+                      r->directory, "backend", r->backend, "tasks", r->tasks, "tasks_run", r->tasks_run,
+                      "seconds", r->seconds, "export_seconds", r->export_seconds, "certify_share",
+                      r->certify_share, "rows_below_reference", (json_int_t)r->below);
         json_dumpf(o, stdout, JSON_COMPACT);
         printf("\n");
         json_decref(o);
@@ -130,8 +134,8 @@ static void tell(const arguments *a, const gdn_run_result *r)
             printf("%s: shard %d of %d: %d tasks (%d run now) in %.1f s; rows in %s/store.db\n", r->name,
                    a->run.shard.index, a->run.shard.count, r->tasks, r->tasks_run, r->seconds, r->directory);
         else if (r->tasks)
-            printf("%s: %d tasks (%d run now) in %.1f s; rows in %s/cells.csv\n", r->name, r->tasks,
-                   r->tasks_run, r->seconds, r->directory);
+            printf("%s: %d tasks (%d run now) in %.1f s, files in %.1f s; rows in %s/cells.csv\n", r->name,
+                   r->tasks, r->tasks_run, r->seconds, r->export_seconds, r->directory);
         else
             printf("%s: probes alone; their numbers are in %s/probes.csv\n", r->name, r->directory);
         if (r->tasks_run)
@@ -148,6 +152,20 @@ static gdn_status foretell(const arguments *a, const char *experiment, gdn_error
     gdn_dry_run d;
     gdn_status status = gdn_run_dry(experiment, &a->run, &d, err);
     return status || gdn_ranks_here()->rank ? status : gdn_dry_run_print(&d, a->json, stdout, err);
+}
+
+/* Of several experiments none begins while one is no experiment. */
+static gdn_status look_at_all(const arguments *a, gdn_error *err)
+{
+    gdn_status status = gdn_inputs_init(err);
+    for (int i = 0; i < a->n && !status; i++) {
+        gdn_experiment *e = NULL;
+        status = gdn_experiment_load(a->experiment[i], &e, err);
+        if (!status)
+            status = gdn_experiment_limit(e, a->run.first_seed, a->run.seeds, a->run.max_length, err);
+        gdn_experiment_free(e);
+    }
+    return status;
 }
 
 gdn_status gdn_command_run(int argc, char **argv, gdn_error *err)
@@ -176,6 +194,10 @@ gdn_status gdn_command_run(int argc, char **argv, gdn_error *err)
         return status;
     if (!status && a.n == 0)
         status = gdn_fail(err, GDN_BAD_INPUT, "run: name an experiment file, such as experiments/quick.yaml");
+    if (!status && !*a.run.results)
+        status = gdn_fail(err, GDN_BAD_INPUT, "run: --results: the name of a directory is wanted");
+    if (!status && a.n > 1)
+        status = look_at_all(&a, err);
     status = gdn_ranks_agree(status, a.run.shard.count > 0, err);
     if (a.run.jobs == 0)
         a.run.jobs = gdn_ranks_here()->cores;

@@ -2,6 +2,7 @@
 /* dry_run -- what a run would take; see dry_run.h. */
 #include "harness/dry_run.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -129,7 +130,8 @@ static gdn_status time_probes(const gdn_experiment *e, double *seconds, gdn_erro
         return GDN_OK;
     snprintf(directory, sizeof directory, "%.200s/gdnprec_dry_XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(directory))
-        return gdn_fail(err, GDN_MACHINE, "%s: cannot be made", directory);
+        return gdn_fail(err, GDN_MACHINE, "%s: cannot make the directory: %s (TMPDIR names another place)",
+                        directory, strerror(errno));
     clock_gettime(CLOCK_MONOTONIC, &start);
     gdn_status status = gdn_probes_run(e, directory, err);
     *seconds = gdn_seconds_since(&start);

@@ -44,15 +44,16 @@ typedef struct gdn_projection {
     char *weight; /* [H, D] */
 } gdn_projection;
 
-/* How tensors of a file lie: of tokens, [B, T, H, d] or [B, H, T, d]; of states, [B, H, dk, dv] or [B, H, dv, dk]. */
+/* How tensors of a file lie: of tokens, [B, T, H, d] or [B, H, T, d]; of states, [B, H, dk, dv] or [B, H, dv,
+ * dk]. */
 typedef enum gdn_layout { GDN_LAYOUT_BTHD, GDN_LAYOUT_BHTD, GDN_LAYOUTS } gdn_layout;
 typedef enum gdn_state_layout { GDN_STATE_KV, GDN_STATE_VK, GDN_STATE_LAYOUTS } gdn_state_layout;
 extern const char *const gdn_layout_names[GDN_LAYOUTS];             /* "bthd", "bhtd" */
 extern const char *const gdn_state_layout_names[GDN_STATE_LAYOUTS]; /* "kv", "vk" */
 
 /*
- * Tensors of a safetensors file by role; [B, T, H, d], [B, T, H], [H] or [dv], a leading B = 1 may be absent. Sequences
- * of a batch are heads: B H of them, b slowest.
+ * Tensors of a safetensors file by role; [B, T, H, d], [B, T, H], [H] or [dv], a leading B = 1 may be absent.
+ * Sequences of a batch are heads: B H of them, b slowest.
  */
 typedef struct gdn_file_spec {
     char *path; /* relative to the experiment file */
@@ -72,18 +73,20 @@ typedef struct gdn_recorded_spec {
     char *name;
     char *g, *o, *state, *y; /* tensors; state is the one after the last token */
     int output;              /* gdn_format_id of the ulps: format in which the outputs are stored */
-    char *storage; /* the profile whose stored parameters the kernel ran on; NULL: the file's own, so that all is arith */
+    char *storage; /* the profile whose stored parameters the kernel ran on; NULL: the file's own, so that all
+                      is arith */
 } gdn_recorded_spec;
 
 /*
- * A checkpoint as a population: the true A_log, dt_bias and norm weight of each of its GDN layers. On loading it becomes
- * one population a layer, called NAME.layer-N, with the layer's value heads; inputs are drawn as for any other.
+ * A checkpoint as a population: the true A_log, dt_bias and norm weight of each of its GDN layers. On loading
+ * it becomes one population a layer, called NAME.layer-N, with the layer's value heads; inputs are drawn as
+ * for any other.
  */
 typedef struct gdn_checkpoint_spec {
     char *path;     /* a file, an index or a folder, relative to the experiment file */
     double *layers; /* [layers_count] which; NULL: all */
     unsigned layers_count;
-    struct gdn_checkpoint_layer *of; /* of a population that came of one: its layer (harness/source_checkpoint.h) */
+    struct gdn_checkpoint_layer *of; /* of a population that came of one (harness/source_checkpoint.h) */
 } gdn_checkpoint_spec;
 
 typedef struct gdn_population {
@@ -175,9 +178,9 @@ typedef struct gdn_experiment {
     gdn_experiment_file *file; /* what the YAML says */
     char *path;                /* of the YAML */
     char *text;                /* its text */
-    gdn_population *given;     /* [given_count] the YAML's own populations, where a checkpoint among them became several */
+    gdn_population *given; /* [given_count] the YAML's own, where a checkpoint among them became several */
     unsigned given_count;
-    gdn_profile *profiles;     /* [profile_count]: built-in ones, then those defined here */
+    gdn_profile *profiles; /* [profile_count]: built-in ones, then those defined here */
     int profile_count;
     gdn_ladder_id ladder;
     int precision, check_precision;
@@ -198,8 +201,8 @@ gdn_status gdn_experiment_load_text(const char *path, const char *text, gdn_expe
 void gdn_experiment_free(gdn_experiment *e);
 
 /*
- * What a command line overrides, 0 being as the file says: seeds first, first + 1, .. and how many; drop lengths
- * above max_length.
+ * What a command line overrides, 0 being as the file says: seeds first, first + 1, .. and how many; drop
+ * lengths above max_length.
  */
 gdn_status gdn_experiment_limit(gdn_experiment *e, int first_seed, int seeds, long max_length,
                                 gdn_error *err);
@@ -211,8 +214,8 @@ int gdn_experiment_profile(const gdn_experiment *e, const char *name);
  * there. */
 int gdn_yaml_line(const char *text, const char *path);
 
-/* The text once read, for who asks often whether a whole path is there. NULL, of which nothing is there, when it cannot be
- * read. */
+/* The text once read, for who asks often whether a whole path is there. NULL, of which nothing is there, when
+ * it cannot be read. */
 typedef struct gdn_yaml_tree gdn_yaml_tree;
 gdn_yaml_tree *gdn_yaml_tree_open(const char *text);
 bool gdn_yaml_has(gdn_yaml_tree *t, const char *path);

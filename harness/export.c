@@ -45,7 +45,7 @@ static gdn_status cells_part(const char *store_path, const char *const *ids, int
     /* ids are kept as signed numbers: a half of them, or less, is a range */
     snprintf(where, sizeof where, "cell BETWEEN %" PRId64 " AND %" PRId64, (int64_t)first, (int64_t)last);
     gdn_store *store = NULL;
-    gdn_status status = gdn_store_open(store_path, &store, err);
+    gdn_status status = gdn_store_read(store_path, &store, err);
     if (status)
         return status;
     FILE *f = open_memstream(text, size);
@@ -507,7 +507,7 @@ static gdn_status export_one(gdn_store *store, const char *directory, const stru
     gdn_store *own = NULL;
     gdn_outfile o;
     snprintf(path, sizeof path, "%s/%s", directory, file->name);
-    gdn_status status = gdn_store_open(gdn_store_path(store), &own, err);
+    gdn_status status = gdn_store_read(gdn_store_path(store), &own, err);
     if (status)
         return status;
     status = gdn_outfile_open(&o, path, err);

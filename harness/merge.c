@@ -119,7 +119,7 @@ static gdn_status look(merge *m, int source, gdn_checksum *sums, gdn_error *err)
     if (!status && all && !known)
         status = gdn_fail(err, GDN_BAD_INPUT, "%.300s: none of its %" PRId64 " tasks is of the experiment %s",
                           path, all, m->r->name);
-    m->r->strangers += (int)all - known;
+    m->r->left_out += (int)all - known;
     gdn_store_close(s, &ignored);
     return status;
 }
@@ -161,6 +161,8 @@ static gdn_status survey(merge *m, gdn_error *err)
     for (int i = 0; i < m->plan.sources && !status; i++)
         status = look(m, i, sums, err);
     free(sums);
+    if (!status)
+        status = gdn_merge_plan_settle(&m->plan, m->from, err);
     if (status)
         return status;
     for (int i = 0; i < m->plan.tasks; i++)
@@ -197,11 +199,17 @@ static gdn_status take_all(merge *m, gdn_store *to, gdn_error *err)
         for (int t = 0; t < m->plan.tasks && !status; t++) {
             const char *id = m->plan.task[t].id;
             gdn_task_record record;
-            bool found;
-            if ((status = gdn_store_task(s, id, &record, &found, err)) || !found)
+            bool found, first = m->from[t] == i;
+            if ((status = gdn_store_task(s, id, &record, &found, err)))
+                continue;
+            if (!found && first)
+                status = gdn_fail(err, GDN_BAD_INPUT,
+                                  "%.400s: task %s is no longer there: another gdnprec is at work on it; "
+                                  "merge when it is done",
+                                  m->plan.source[i].store, id);
+            if (!found)
                 continue;
             double rows = (double)record.sum[GDN_COVER_ALL].rows;
-            bool first = m->from[t] == i;
             status = first ? gdn_store_take(to, s, id, err) : gdn_store_check(s, id, err);
             status = status == GDN_DIFFERS ? GDN_BAD_INPUT : status;
             m->plan.source[i].tasks += first;
@@ -233,8 +241,8 @@ static gdn_status settle(const char *from, const char *to, const char *directory
     int fd = open(from, O_RDONLY), at = open(directory, O_RDONLY | O_DIRECTORY);
     bool fine = fd >= 0 && at >= 0 && fsync(fd) == 0;
     if (fine &&
-        renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE)) /* EINVAL: not on this file system */
-        fine = errno == EINVAL && access(to, F_OK) != 0 && rename(from, to) == 0;
+        renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE)) /* not on this file system or kernel */
+        fine = (errno == EINVAL || errno == ENOSYS) && access(to, F_OK) != 0 && rename(from, to) == 0;
     fine = fine && fsync(at) == 0;
     int why = errno;
     if (fd >= 0)

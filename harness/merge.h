@@ -3,8 +3,8 @@
  * merge -- stores of shards into the results that one run would have written.
  *
  * Which tasks there should be says the experiment, whose text is in the manifests beside the stores; seeds
- * are all from the lowest that a manifest names to the highest. All stores are looked through before anything
- * is written:
+ * are all from the lowest to the highest that a manifest names or that a store has a task of. All stores are
+ * looked through before anything is written:
  *
  *     overlap     a task in several stores: equal checksums are counted, others are a conflict
  *     gap         a task in none
@@ -27,7 +27,7 @@ typedef struct gdn_merge_options {
     const char *results; /* directory; the experiment's name is appended */
     const char *command; /* as typed, for the manifest */
     const char *const
-        *store; /* [n] a store, the directory that holds it, or one whose shard-I-of-N hold them */
+        *store; /* [n] a store, a directory that holds it, or whose shard-I-of-N hold them, or both */
     int n;
     bool partial;    /* gaps are fine */
     bool any_commit; /* so are rows that another program made */
@@ -40,7 +40,7 @@ typedef struct gdn_merge_result {
     int stores, tasks;       /* read; in the new one */
     int overlaps, conflicts; /* tasks in a store more, with equal rows or others */
     int missing;             /* tasks of the experiment in no store */
-    int strangers;           /* tasks that are not the experiment's, left out */
+    int left_out;            /* tasks that are not the experiment's */
     int64_t rows;
     double seconds;
 } gdn_merge_result;

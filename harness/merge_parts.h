@@ -23,12 +23,19 @@ typedef struct gdn_merge_plan {
     long max_length;
     const char *backend, *device; /* of the manifests */
     int jobs;                     /* of all of them */
-    gdn_task *task;               /* [tasks] that there should be */
+    int first_seed, last_seed;    /* of the manifests */
+    gdn_task *task;               /* [tasks] that there may be; see gdn_merge_plan_settle */
     int tasks;
 } gdn_merge_plan;
 
 /* Find the stores, read their manifests, and make the list of tasks (merge_plan.c). */
 gdn_status gdn_merge_plan_make(const gdn_merge_options *o, gdn_merge_plan *p, gdn_error *err);
+
+/*
+ * Seeds beyond the manifests' are the experiment's as far as a store has a task of them: others leave the
+ * list. from: [tasks], below 0 where no store has it; it is shortened with the list.
+ */
+gdn_status gdn_merge_plan_settle(gdn_merge_plan *p, int *from, gdn_error *err);
 void gdn_merge_plan_free(gdn_merge_plan *p);
 
 /*

@@ -34,7 +34,7 @@ static bool is_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* A store, DIR/store.db, or DIR/shard-*-of-*\/store.db. */
+/* A store, or DIR/store.db and DIR/shard-*-of-*\/store.db, as far as they are there. */
 static gdn_status find_stores(gdn_merge_plan *p, const char *given, gdn_error *err)
 {
     char path[PATH_MAX];
@@ -44,17 +44,39 @@ static gdn_status find_stores(gdn_merge_plan *p, const char *given, gdn_error *e
                    : gdn_fail(err, GDN_BAD_INPUT, "merge: %.400s: there is no such file or directory", given);
     if (snprintf(path, sizeof path, "%s/store.db", given) >= (int)sizeof path - 32)
         return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", given);
-    if (access(path, F_OK) == 0)
-        return add_source(p, path, err);
+    bool own = access(path, F_OK) == 0;
     glob_t g = {0};
-    gdn_status status = GDN_OK;
+    gdn_status status = own ? add_source(p, path, err) : GDN_OK;
     snprintf(path, sizeof path, "%s/shard-*-of-*/store.db", given);
-    if (glob(path, 0, NULL, &g) != 0)
+    if (glob(path, 0, NULL, &g) != 0 && !own)
         status = gdn_fail(err, GDN_BAD_INPUT,
                           "merge: %.400s: there is no store.db in it, nor a shard-I-of-N with one", given);
     for (size_t i = 0; i < g.gl_pathc && !status; i++)
         status = add_source(p, g.gl_pathv[i], err);
     globfree(&g);
+    return status;
+}
+
+/* Seeds from low to high join those from *first to *last; 0: none. */
+static void join(int *first, int *last, int low, int high)
+{
+    if (low && (!*first || low < *first))
+        *first = low;
+    if (high > *last)
+        *last = high;
+}
+
+/* Open the store once: it is one, and has tasks of seeds that join those from *first to *last. */
+static gdn_status read_seeds(const char *store, int *first, int *last, gdn_error *err)
+{
+    gdn_store *s = NULL;
+    gdn_error ignored;
+    int low = 0, high = 0;
+    gdn_status status = gdn_store_read(store, &s, err);
+    if (!status)
+        status = gdn_store_seeds(s, &low, &high, err);
+    join(first, last, low, high);
+    gdn_store_close(s, &ignored);
     return status;
 }
 
@@ -126,14 +148,14 @@ static void home_of(const char *given, char *path, size_t size)
                  strrchr(given, '/') ? strrchr(given, '/') + 1 : given);
 }
 
-static gdn_status load(gdn_merge_plan *p, const gdn_merge_source *first, json_int_t from, json_int_t to,
-                       gdn_error *err)
+/* Its tasks of the seeds from..to. */
+static gdn_status load(gdn_merge_plan *p, const gdn_merge_source *first, int from, int to, gdn_error *err)
 {
     char path[2 * PATH_MAX];
     if (to - from >= 100000)
         return gdn_fail(err, GDN_BAD_INPUT,
-                        "merge: the manifests name seeds from %" JSON_INTEGER_FORMAT
-                        " to %" JSON_INTEGER_FORMAT "; at most 100000 are allowed",
+                        "merge: the stores and their manifests name seeds from %d to %d; at most 100000 are "
+                        "allowed",
                         from, to);
     const gdn_backend *backend = gdn_backend_named(p->backend);
     if (!backend)
@@ -142,7 +164,7 @@ static gdn_status load(gdn_merge_plan *p, const gdn_merge_source *first, json_in
     home_of(text_of(first, "file"), path, sizeof path);
     gdn_status status = gdn_experiment_load_text(path, text_of(first, "text"), &p->experiment, err);
     if (!status)
-        status = gdn_experiment_limit(p->experiment, (int)from, (int)(to - from + 1), p->max_length, err);
+        status = gdn_experiment_limit(p->experiment, from, to - from + 1, p->max_length, err);
     if (!status)
         status = gdn_tasks_make(p->experiment, backend, &p->task, &p->tasks, err);
     return status;
@@ -151,11 +173,13 @@ static gdn_status load(gdn_merge_plan *p, const gdn_merge_source *first, json_in
 gdn_status gdn_merge_plan_make(const gdn_merge_options *o, gdn_merge_plan *p, gdn_error *err)
 {
     const gdn_merge_source *first = NULL;
-    json_int_t from = 0, to = 0;
+    int from = 0, to = 0; /* seeds of the stores, then of manifests too */
     gdn_status status = gdn_inputs_init(err);
     p->backend = p->device = "";
     for (int i = 0; i < o->n && !status; i++)
         status = find_stores(p, o->store[i], err);
+    for (int i = 0; i < p->sources && !status; i++)
+        status = read_seeds(p->source[i].store, &from, &to, err);
     for (int i = 0; i < p->sources && !status; i++) {
         gdn_merge_source *s = &p->source[i];
         if ((status = read_manifest(s, err)) || !s->manifest)
@@ -164,10 +188,8 @@ gdn_status gdn_merge_plan_make(const gdn_merge_options *o, gdn_merge_plan *p, gd
         const json_t *seeds = json_object_get(s->manifest, "seeds");
         const char *backend = json_string_value(json_object_get(s->manifest, "backend")),
                    *device = json_string_value(json_object_get(s->manifest, "device"));
-        json_int_t low = json_integer_value(json_array_get(seeds, 0)),
-                   high = low + (json_int_t)json_array_size(seeds) - 1;
-        from = from && from < low ? from : low;
-        to = to > high ? to : high;
+        int low = (int)json_integer_value(json_array_get(seeds, 0));
+        join(&p->first_seed, &p->last_seed, low, low + (int)json_array_size(seeds) - 1);
         p->jobs += (int)json_integer_value(json_object_get(s->manifest, "jobs"));
         p->backend = backend && (!*p->backend || strcmp(backend, "cuda") == 0) ? backend : p->backend;
         p->device = device && !*p->device ? device : p->device;
@@ -178,7 +200,28 @@ gdn_status gdn_merge_plan_make(const gdn_merge_options *o, gdn_merge_plan *p, gd
             err, GDN_BAD_INPUT,
             "merge: none of the stores has a manifest.json beside it; run one of them to its end");
     p->max_length = status ? 0 : (long)json_integer_value(json_object_get(first->manifest, "max_length"));
+    join(&from, &to, p->first_seed, p->last_seed);
     return status ? status : load(p, first, from, to, err);
+}
+
+gdn_status gdn_merge_plan_settle(gdn_merge_plan *p, int *from, gdn_error *err)
+{
+    const gdn_population *populations = p->experiment->file->populations;
+    int first = p->first_seed, last = p->last_seed, kept = 0;
+    for (int i = 0; i < p->tasks; i++) {
+        int seed = (int)p->task[i].seed;
+        if (from[i] >= 0 && !populations[p->task[i].population].file) /* one from a file has no seeds */
+            join(&first, &last, seed, seed);
+    }
+    for (int i = 0; i < p->tasks; i++) {
+        int seed = (int)p->task[i].seed;
+        if (!populations[p->task[i].population].file && (seed < first || seed > last))
+            continue;
+        from[kept] = from[i];
+        p->task[kept++] = p->task[i];
+    }
+    p->tasks = kept;
+    return gdn_experiment_limit(p->experiment, first, last - first + 1, p->max_length, err);
 }
 
 void gdn_merge_plan_free(gdn_merge_plan *p)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
@@ -30,6 +31,21 @@ enum {
 
 /* ---- Files of the results ---- */
 
+/* A shard's directory, or one that holds some: merging makes the files that a run does not. */
+static bool of_shards(const char *dir)
+{
+    char pattern[PATH_MAX];
+    const char *name = strrchr(dir, '/');
+    glob_t found;
+    if (strncmp(name ? name + 1 : dir, "shard-", 6) == 0)
+        return true;
+    if (snprintf(pattern, sizeof pattern, "%s/shard-*-of-*", dir) >= (int)sizeof pattern ||
+        glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+        return false;
+    globfree(&found);
+    return true;
+}
+
 gdn_status gdn_results_file(const char *results_dir, const char *name, gdn_error *err)
 {
     char path[PATH_MAX];
@@ -38,7 +54,8 @@ gdn_status gdn_results_file(const char *results_dir, const char *name, gdn_error
     if (access(path, R_OK) == 0)
         return GDN_OK;
     if (errno == ENOENT || errno == ENOTDIR)
-        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: there is no such file; `gdnprec run` makes it", path);
+        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: there is no such file; `gdnprec %s` makes it", path,
+                        of_shards(results_dir) ? "merge" : "run");
     return gdn_fail(err, GDN_BAD_INPUT, "%.400s: cannot be read: %s", path, strerror(errno));
 }
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <omp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "harness/backend.h"
@@ -12,7 +13,12 @@
 
 /* ---- stopping ---- */
 
-static volatile sig_atomic_t interrupted;
+/* atomic, as the handler runs in one thread and the others read what it says */
+static atomic_int interrupted;
+
+static const int signals[] = {SIGINT, SIGTERM};
+enum { SIGNALS = sizeof signals / sizeof signals[0] };
+static struct sigaction before[SIGNALS];
 
 static void on_signal(int sig)
 {
@@ -23,8 +29,14 @@ void gdn_pool_watch(void)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (size_t i = 0; i < SIGNALS; i++)
+        sigaction(signals[i], &action, &before[i]);
+}
+
+void gdn_pool_unwatch(void)
+{
+    for (size_t i = 0; i < SIGNALS; i++)
+        sigaction(signals[i], &before[i], NULL);
 }
 
 bool gdn_pool_interrupted(void)
@@ -90,23 +102,19 @@ int gdn_pool_next(gdn_pool *p)
 }
 
 /* The store is one thread's at a time, and the others go on meanwhile. */
-void gdn_pool_commit(gdn_pool *p, const gdn_harvest *h, const char *device)
+void gdn_pool_commit(gdn_pool *p, const gdn_harvest *h, const gdn_origin *by)
 {
     const gdn_task *task = &p->tasks[p->todo[h->task]];
     gdn_task_record record = {.task = task->id,
                               .population = task->experiment->file->populations[task->population].name,
                               .seed = (int64_t)task->seed,
                               .seconds = h->seconds,
-                              .origin = p->origin};
-    record.origin.device = device;
+                              .origin = *by};
     gdn_error err = {""};
     gdn_status status = GDN_OK;
 #pragma omp critical(gdn_pool_store)
     {
-        bool failed;
-#pragma omp atomic read
-        failed = p->stop;
-        if (!failed) {
+        if (!p->stop) {
             p->seconds += h->seconds;
             p->certify_seconds += h->rows.certify_seconds;
             status = gdn_store_commit(p->store, &record, h->rows.row, h->rows.count, &err);
@@ -134,7 +142,7 @@ static void run_one(gdn_pool *p, int index)
     if (status && !(status == GDN_DIFFERS && gdn_pool_stopping(p))) /* else it was told to stop */
         gdn_pool_fail(p, status, err.text);
     if (!status && p->store)
-        gdn_pool_commit(p, &h, p->origin.device);
+        gdn_pool_commit(p, &h, &p->origin);
     else if (!status)
         gdn_link_deliver(p, &h);
     gdn_rows_free(&h.rows);

@@ -8,6 +8,8 @@
 #ifndef GDN_HARNESS_POOL_H
 #define GDN_HARNESS_POOL_H
 
+#include <stdatomic.h>
+
 #include "harness/progress.h"
 #include "harness/store.h"
 #include "harness/task.h"
@@ -25,7 +27,7 @@ typedef struct gdn_pool {
     double seconds, certify_seconds; /* of the tasks run now; on rank 0 of all of them */
     gdn_status status;               /* the first failure, and its sentence */
     gdn_error *err;
-    bool stop;             /* tasks in hand are to be dropped */
+    atomic_bool stop;      /* tasks in hand are to be dropped */
     int running;           /* threads that have not run out of tasks */
     uint64_t place;        /* what this rank's tasks need memory of: a GPU's key, 0 */
     int sharing;           /* ranks of this host that say the same */
@@ -34,6 +36,9 @@ typedef struct gdn_pool {
 
 /* First SIGINT or SIGTERM from here on: drop the tasks in hand and leave; the second one ends the process. */
 void gdn_pool_watch(void);
+
+/* They end the process again, or do what they did. */
+void gdn_pool_unwatch(void);
 bool gdn_pool_interrupted(void);
 
 /*

@@ -20,8 +20,8 @@ void gdn_pool_fail(gdn_pool *p, gdn_status status, const char *sentence);
 /* On rank 0: the next of todo to be run, or -1. */
 int gdn_pool_next(gdn_pool *p);
 
-/* On rank 0: a task's rows to the store; device: that they were computed on. */
-void gdn_pool_commit(gdn_pool *p, const gdn_harvest *h, const char *device);
+/* On rank 0: a task's rows to the store; by: what computed them. */
+void gdn_pool_commit(gdn_pool *p, const gdn_harvest *h, const gdn_origin *by);
 
 /* ---- pool_ranks.c: on a thread that computes, and on the one that talks ---- */
 

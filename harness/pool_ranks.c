@@ -29,10 +29,16 @@ enum { HELLO, START, WANT, TASK, END, ROWS, SHARE, FAIL, STOP, BYE, PART };
 static const double SHARE_SECONDS = 0.25, /* between two reports of work done */
     LOST_SECONDS = 60;                    /* without one, a rank is lost */
 
+/* What computes on a rank, where it may differ from rank 0. */
+typedef struct maker {
+    char build[24], backend[16], device[400];
+} maker;
+
 typedef struct hello {
     int32_t status, jobs;
-    uint64_t tasks; /* a sum over their ids, and the program's version */
-    char device[400], text[sizeof(gdn_error)];
+    uint64_t tasks; /* a sum over their ids, and the program */
+    maker by;
+    char text[sizeof(gdn_error)];
 } hello;
 
 typedef struct start {
@@ -56,7 +62,7 @@ struct gdn_link {
     int size;
     /* of rank 0 */
     struct timespec *heard; /* [size] the last word of each */
-    char (*device)[400];    /* [size] that each computes on */
+    maker *by;              /* [size] what computes on each */
     bool *gone;             /* [size] it has said BYE, or is lost */
     int present;            /* ranks that have not */
     bool stopped;           /* they know */
@@ -124,7 +130,7 @@ static void unlink_ranks(gdn_pool *p)
     }
     free(l->heard);
     free(l->gone);
-    free(l->device);
+    free(l->by);
     free(l->given);
     free(l);
     p->link = NULL;
@@ -142,7 +148,9 @@ static gdn_status give_up(gdn_pool *p, gdn_status status)
 
 static uint64_t sum_of(const gdn_pool *p)
 {
-    uint64_t sum = XXH3_64bits(gdn_version_long(), strlen(gdn_version_long()));
+    bool known = !p->origin.dirty && strcmp(p->origin.commit, "unknown") != 0;
+    const char *program = known ? gdn_version_long() : p->origin.build;
+    uint64_t sum = XXH3_64bits(program, strlen(program));
     for (int i = 0; i < p->count; i++)
         sum = XXH3_64bits_withSeed(p->tasks[i].id, strlen(p->tasks[i].id), sum);
     return sum;
@@ -155,8 +163,10 @@ static gdn_status judge(gdn_pool *p, const gdn_message *m, uint64_t sum, gdn_err
     if (m->size != sizeof h)
         return gdn_fail(err, GDN_MACHINE, "the first message of rank %d came broken", m->from);
     memcpy(&h, m->bytes, sizeof h);
-    h.text[sizeof h.text - 1] = h.device[sizeof h.device - 1] = 0;
-    snprintf(p->link->device[m->from], sizeof *p->link->device, "%s", h.device);
+    h.text[sizeof h.text - 1] = 0;
+    h.by.build[sizeof h.by.build - 1] = h.by.backend[sizeof h.by.backend - 1] = 0;
+    h.by.device[sizeof h.by.device - 1] = 0;
+    p->link->by[m->from] = h.by;
     p->all_jobs += h.jobs;
     if (h.status)
         return gdn_fail(err, (gdn_status)h.status, "%s", h.text);
@@ -214,7 +224,9 @@ static gdn_status follow(gdn_pool *p, gdn_status status, gdn_error *err)
     hello h = {.status = (int32_t)status, .jobs = p->jobs, .tasks = status ? 0 : sum_of(p)};
     gdn_message m;
     start s;
-    snprintf(h.device, sizeof h.device, "%s", p->origin.device);
+    snprintf(h.by.build, sizeof h.by.build, "%s", p->origin.build);
+    snprintf(h.by.backend, sizeof h.by.backend, "%s", p->origin.backend);
+    snprintf(h.by.device, sizeof h.by.device, "%s", p->origin.device);
     if (status)
         snprintf(h.text, sizeof h.text, "%s", err->text);
     post(p, 0, HELLO, &h, sizeof h);
@@ -253,10 +265,10 @@ gdn_status gdn_pool_meet(gdn_pool *p, gdn_status status, gdn_error *err)
         l->last = &l->first;
         l->heard = calloc((size_t)l->size, sizeof *l->heard);
         l->gone = calloc((size_t)l->size, sizeof *l->gone);
-        l->device = calloc((size_t)l->size, sizeof *l->device);
+        l->by = calloc((size_t)l->size, sizeof *l->by);
         l->given = calloc((size_t)p->jobs, sizeof *l->given);
     }
-    if (!l || !l->heard || !l->gone || !l->device || !l->given)
+    if (!l || !l->heard || !l->gone || !l->by || !l->given)
         return give_up(p, gdn_no_memory(err, "ranks"));
     p->sharing = gdn_ranks_alike(p->place);
     if (here->rank)
@@ -457,8 +469,13 @@ static void take_rows(gdn_pool *p, const gdn_message *m)
         gdn_pool_fail(p, status, err.text);
         return;
     }
+    const maker *by = &p->link->by[m->from];
+    gdn_origin origin = p->origin;
+    origin.build = by->build;
+    origin.backend = by->backend;
+    origin.device = by->device;
     if (h.task >= 0 && h.task < p->n)
-        gdn_pool_commit(p, &h, p->link->device[m->from]);
+        gdn_pool_commit(p, &h, &origin);
     gdn_rows_free(&h.rows);
 }
 

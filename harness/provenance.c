@@ -137,6 +137,8 @@ gdn_status gdn_manifest_write(const gdn_experiment *e, const char *directory, co
         e->check_precision, "check_columns", e->check_columns, "tasks", facts->tasks, "tasks_run",
         facts->tasks_run, "seconds", facts->seconds, "task_seconds", facts->task_seconds, "certify_share",
         facts->certify_share, "rows_below_reference", (int)facts->below, "files", files(directory));
+    if (root && facts->export_seconds > 0)
+        json_object_set_new(root, "export_seconds", json_real(facts->export_seconds));
     if (root && facts->max_length)
         json_object_set_new(root, "max_length", json_integer(facts->max_length));
     if (root && facts->ranks > 1)

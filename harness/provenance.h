@@ -14,17 +14,18 @@ typedef struct gdn_run_facts {
     const char *backend;
     const char *device; /* the GPU, or "" */
     int jobs;
-    long max_length;      /* that the command line asked for; 0: none */
-    int tasks, tasks_run; /* in all; by this run, the rest was in the store */
-    double seconds;       /* of this run */
-    double task_seconds;  /* of all tasks, whenever they ran */
-    double certify_share; /* of the time of this run's tasks that went into checks and witnesses; 0 if none
-                             ran */
-    int64_t below;        /* rows that no rung could serve */
-    gdn_task_shard shard;      /* count 0: these are whole results */
-    int ranks;            /* processes that shared the tasks */
-    json_t *origins;      /* which programs made the rows (harness/origin.h); the caller owns these two */
-    json_t *merged;       /* NULL, or what was merged */
+    long max_length;       /* that the command line asked for; 0: none */
+    int tasks, tasks_run;  /* in all; by this run, the rest was in the store */
+    double seconds;        /* of this run, until its last task was done */
+    double export_seconds; /* of the CSV files after that; 0: none were written, or that is in seconds */
+    double task_seconds;   /* of all tasks, whenever they ran */
+    double certify_share;  /* of the time of this run's tasks that went into checks and witnesses; 0 if none
+                              ran */
+    int64_t below;         /* rows that no rung could serve */
+    gdn_task_shard shard;  /* count 0: these are whole results */
+    int ranks;             /* processes that shared the tasks */
+    json_t *origins;       /* which programs made the rows (harness/origin.h); the caller owns these two */
+    json_t *merged;        /* NULL, or what was merged */
 } gdn_run_facts;
 
 /* "0.1.0", "0.1.0 (1a2b3c4, dirty)". */

@@ -123,7 +123,8 @@ gdn_status gdn_ranks_agree(gdn_status status, bool alone, gdn_error *err)
     MPI_Iallreduce(&own, &worst, 1, MPI_INT, MPI_MAX, everyone, &request);
     await(&request);
     if (worst && !status)
-        gdn_fail(err, (gdn_status)worst, "run: another rank refuses its command line; all want the same");
+        gdn_fail(err, (gdn_status)worst,
+                 "run: another rank refuses its command line or a file named there; all want the same");
     return (gdn_status)worst;
 }
 

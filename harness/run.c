@@ -6,11 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/inputs.h"
 #include "harness/backend.h"
 #include "harness/experiment.h"
 #include "harness/finish.h"
+#include "harness/lock.h"
 #include "harness/origin.h"
 #include "harness/outfile.h"
 #include "harness/pool.h"
@@ -42,13 +45,6 @@ static int plan_memory(const gdn_pool *p, const gdn_backend *backend, bool fixed
     return jobs;
 }
 
-static int costlier(const void *a, const void *b, void *tasks)
-{
-    double x = ((const gdn_task *)tasks)[*(const int *)a].cost,
-           y = ((const gdn_task *)tasks)[*(const int *)b].cost;
-    return (x < y) - (x > y);
-}
-
 gdn_status gdn_run_missing(gdn_pool *p, gdn_strangers *others, gdn_error *err)
 {
     *others = (gdn_strangers){.n = 0};
@@ -64,7 +60,7 @@ gdn_status gdn_run_missing(gdn_pool *p, gdn_strangers *others, gdn_error *err)
         else if (!gdn_origin_same(&record.origin, &p->origin) && others->n++ == 0)
             gdn_origin_text(&record.origin, others->program, sizeof others->program);
     }
-    qsort_r(p->todo, (size_t)p->n, sizeof *p->todo, costlier, p->tasks);
+    qsort_r(p->todo, (size_t)p->n, sizeof *p->todo, gdn_task_costlier, p->tasks);
     return GDN_OK;
 }
 
@@ -99,8 +95,11 @@ static gdn_status finish(const gdn_experiment *e, gdn_pool *p, const gdn_run_opt
                            .certify_share = r->certify_share,
                            .shard = o->shard,
                            .ranks = gdn_ranks_here()->size};
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
     gdn_status status = gdn_finish(e, p->store, r->directory, ids, count, &facts, err);
     r->below = facts.below;
+    r->export_seconds = facts.export_seconds = o->shard.count ? 0 : gdn_seconds_since(&start);
     if (!status)
         status = gdn_manifest_write(e, r->directory, &facts, err);
     json_decref(facts.origins);
@@ -148,8 +147,19 @@ gdn_status gdn_run_prepare(const char *path, const gdn_run_options *o, const gdn
     return status;
 }
 
-/* On rank 0: the store, and what is missing from it. */
-static gdn_status open_store(gdn_pool *p, const gdn_run_result *r, gdn_error *err)
+/* A store is read from end to end before the first line: say so where that takes a while. */
+static void announce_check(const char *store, const gdn_run_options *o)
+{
+    struct stat st;
+    double long_for = isatty(STDERR_FILENO) ? 1e7 : 1e8; /* bytes */
+    if (!o->quiet && stat(store, &st) == 0 && (double)st.st_size > long_for)
+        fprintf(stderr, "%s: checking the store (%.1f GB)\n", store, 1e-9 * (double)st.st_size);
+}
+
+/* On rank 0: the store, and what is missing from it. The lock comes first: a store that another one is about
+ * to put there is not to be in its way. */
+static gdn_status open_store(gdn_pool *p, const gdn_run_options *o, const gdn_run_result *r, gdn_lock *lock,
+                             gdn_error *err)
 {
     char store[4200];
     int taken = 0;
@@ -157,9 +167,11 @@ static gdn_status open_store(gdn_pool *p, const gdn_run_result *r, gdn_error *er
     gdn_status status = gdn_make_directory(r->directory, err);
     snprintf(store, sizeof store, "%s/store.db", r->directory);
     if (!status)
+        status = gdn_lock_take(lock, store, err);
+    if (!status)
         status = gdn_store_open(store, &p->store, err);
     if (!status)
-        status = gdn_store_claim(p->store, err);
+        announce_check(store, o);
     if (!status)
         status = gdn_store_mend(p->store, &taken, err);
     if (!status && taken)
@@ -198,6 +210,7 @@ static gdn_status run_tasks(gdn_pool *p, const gdn_backend *backend, const gdn_r
         work += p->tasks[p->todo[i]].cost;
     gdn_progress_start(&p->progress, r->name, work / 1e6, "M element-steps", o->quiet || !first);
     gdn_status status = gdn_pool_run(p, gdn_run_at_once(p, o, backend));
+    gdn_pool_unwatch(); /* the store has all; of the files each appears whole or not at all */
     if (gdn_pool_interrupted())
         status = gdn_fail(err, GDN_MACHINE, "%s: interrupted; finished tasks are kept, run again to resume",
                           r->name);
@@ -208,6 +221,7 @@ gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r
 {
     const gdn_ranks *here = gdn_ranks_here();
     gdn_experiment *e = NULL;
+    gdn_lock lock = {.fd = 0};
     gdn_pool p = {.jobs = o->jobs, .err = err, .origin = gdn_origin_here()};
     char shard[32] = "";
     struct timespec start;
@@ -222,7 +236,7 @@ gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r
     p.origin.device = r->about;
     p.origin.shard = shard;
     if (!status && here->rank == 0)
-        status = open_store(&p, r, err);
+        status = open_store(&p, o, r, &lock, err);
     status = gdn_pool_meet(&p, status, err);
     if (!status) {
         status = run_tasks(&p, backend, o, r, err);
@@ -239,6 +253,7 @@ gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r
         *err = second;
         status = closed;
     }
+    gdn_lock_release(&lock);
     status = gdn_pool_part(&p, status, err);
     free(p.todo);
     free(p.tasks);

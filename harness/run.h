@@ -28,11 +28,12 @@ typedef struct gdn_run_result {
     char directory[4096];
     char name[128];
     int tasks, tasks_run;
-    const char *backend; /* that ran them */
-    char about[400];     /* the GPU */
-    double seconds;
-    double certify_share; /* of the time of the tasks run now that went into checking the reference */
-    int64_t below;        /* rows without a number because no rung of the reference can serve them */
+    const char *backend;   /* that ran them */
+    char about[400];       /* the GPU */
+    double seconds;        /* until the last task was done */
+    double export_seconds; /* of the files after that; 0 for a shard */
+    double certify_share;  /* of the time of the tasks run now that went into checking the reference */
+    int64_t below;         /* rows without a number because no rung of the reference can serve them */
 } gdn_run_result;
 
 /* Run or resume the experiment in the YAML file `path`; of a shard, its tasks, without CSV files. */

@@ -33,9 +33,9 @@ gdn_status gdn_shard_read(const char *what, const char *text, gdn_task_shard *sh
     return GDN_OK;
 }
 
-static int costlier(const void *a, const void *b, void *context)
+int gdn_task_costlier(const void *a, const void *b, void *all)
 {
-    const gdn_task *tasks = context;
+    const gdn_task *tasks = all;
     int i = *(const int *)a, j = *(const int *)b;
     double x = tasks[i].cost, y = tasks[j].cost;
     return x != y ? (x < y) - (x > y) : (i > j) - (i < j);
@@ -52,7 +52,7 @@ gdn_status gdn_shard_keep(const gdn_task_shard *shard, gdn_task *tasks, int *n, 
     if (!status) {
         for (int i = 0; i < *n; i++)
             order[i] = i;
-        qsort_r(order, count, sizeof *order, costlier, tasks);
+        qsort_r(order, count, sizeof *order, gdn_task_costlier, tasks);
         for (int i = 0; i < *n; i++) {
             int round = i / shard->count, place = i % shard->count;
             int dealt = round % 2 ? shard->count - place : place + 1;

@@ -24,6 +24,9 @@ enum { GDN_SHARDS = 1 << 20 };
 /* "2/8". GDN_BAD_INPUT with a sentence that begins with `what` for anything else. */
 gdn_status gdn_shard_read(const char *what, const char *text, gdn_task_shard *shard, gdn_error *err);
 
+/* For qsort_r() of indices into tasks: the costliest first, equal ones in their order. */
+int gdn_task_costlier(const void *a, const void *b, void *tasks);
+
 /* Keep the shard's tasks of tasks[0..*n), in the order that they have. */
 gdn_status gdn_shard_keep(const gdn_task_shard *shard, struct gdn_task *tasks, int *n, gdn_error *err);
 

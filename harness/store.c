@@ -2,19 +2,19 @@
 /* store -- rows at rest in SQLite; see store.h. */
 #include "harness/store.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "harness/lock.h"
-#include "harness/shown.h"
 #include "harness/store_parts.h"
 #include "harness/store_seal.h"
+
+/* First column of a task's origin in the query for its record, how many there are, and texts of a record. */
+enum { ORIGIN = 4 + 2 * GDN_COVERS, ORIGIN_COLUMNS = 6, RECORD_TEXTS = 2 + ORIGIN_COLUMNS };
 
 struct gdn_store {
     sqlite3 *db;
@@ -22,14 +22,12 @@ struct gdn_store {
     bool read_only;
     int64_t patience; /* steps of SQLite's that a walk over rows may still take */
     sqlite3_stmt *insert, *find, *record;
+    char text[RECORD_TEXTS][GDN_STORE_TEXT + 1]; /* of the record last read */
     gdn_lock lock;
 };
 
 /* "GDNP": marks a database as ours. */
 enum { APPLICATION_ID = 0x47444e50 };
-
-/* First column of a task's origin in the query for its record, and how many there are. */
-enum { ORIGIN = 4 + 2 * GDN_COVERS, ORIGIN_COLUMNS = 6 };
 
 /*
  * Pages that point to each other can hold rows without end. A row takes some 100 steps of SQLite's and more
@@ -44,64 +42,10 @@ static int impatient(void *context)
     return s->patience < 0;
 }
 
-/* What the user can mend is bad input; the rest, and all that is not here, is the machine. */
-static const struct complaint {
-    int code;
-    gdn_status status;
-    const char *hint;
-} complaints[] = {
-    {SQLITE_FULL, GDN_MACHINE, " (the disk is full; committed tasks are safe, run again to resume)"},
-    {SQLITE_IOERR, GDN_MACHINE, " (committed tasks are safe, run again to resume)"},
-    {SQLITE_NOTADB, GDN_BAD_INPUT, " (move the file away, or choose another --results directory)"},
-    {SQLITE_BUSY, GDN_BAD_INPUT, " (another gdnprec is writing to it)"},
-    {SQLITE_CORRUPT, GDN_BAD_INPUT,
-     " (the file is damaged: move it and its -wal file away and run again, or put a copy of it back)"},
-    {SQLITE_INTERRUPT, GDN_BAD_INPUT, " (it has no end: the file is damaged)"},
-    {SQLITE_CANTOPEN, GDN_BAD_INPUT, ""},
-    {SQLITE_READONLY, GDN_BAD_INPUT, ""},
-    {SQLITE_PERM, GDN_BAD_INPUT, ""},
-    {SQLITE_LOCKED, GDN_BAD_INPUT, ""},
-    {SQLITE_AUTH, GDN_BAD_INPUT, ""},
-    {SQLITE_TOOBIG, GDN_BAD_INPUT, ""},
-    {SQLITE_ERROR, GDN_BAD_INPUT, ""}}; /* our statements are right: the file is of another format */
-
-/* May a regular file, or one that is not there yet, and its directory be written to? */
-static bool writable(const char *path)
-{
-    char directory[4200];
-    struct stat st;
-    snprintf(directory, sizeof directory, "%s", path);
-    char *slash = strrchr(directory, '/');
-    if (slash)
-        slash[slash == directory] = 0;
-    bool file = stat(path, &st) == 0 ? S_ISREG(st.st_mode) && access(path, W_OK) == 0 : errno == ENOENT;
-    return file && access(slash ? directory : ".", W_OK) == 0;
-}
-
 /* SQLite's complaint as ours. */
 static gdn_status complain(const gdn_store *s, const char *what, gdn_error *err)
 {
-    int code = s->db ? sqlite3_errcode(s->db) & 0xff : SQLITE_NOMEM, number = 0;
-    if (code == SQLITE_CANTOPEN ||
-        code == SQLITE_IOERR) /* the kernel's reason, where it is one of the disk */
-        number = sqlite3_system_errno(s->db);
-    bool disk = number == ENOSPC || number == EIO || number == EDQUOT;
-    if ((code == SQLITE_CANTOPEN && disk) ||
-        ((code == SQLITE_CANTOPEN || code == SQLITE_READONLY) && !s->read_only && writable(s->path)))
-        code = SQLITE_IOERR; /* a file beside it that cannot be made */
-    struct complaint c = {code, GDN_MACHINE, ""};
-    if (code == SQLITE_FULL && strncmp(what, "read", 4) == 0) /* sorting spills */
-        return gdn_fail(err, GDN_MACHINE,
-                        "%s: cannot %s: no room for SQLite's temporary files (SQLITE_TMPDIR names another "
-                        "directory for them); committed tasks are safe, run again to resume",
-                        s->path, what);
-    for (size_t i = 0; i < sizeof complaints / sizeof complaints[0]; i++)
-        if (complaints[i].code == code)
-            c = complaints[i];
-    char said[300];
-    return gdn_fail(err, c.status, "%s: cannot %s: %s%s%s%s", s->path, what,
-                    s->db ? gdn_shown(sqlite3_errmsg(s->db), said, sizeof said) : "out of memory",
-                    disk ? ": " : "", disk ? strerror(number) : "", s->read_only ? "" : c.hint);
+    return gdn_store_complain(s->db, s->path, s->read_only, what, err);
 }
 
 static gdn_status execute(gdn_store *s, const char *sql, const char *what, gdn_error *err)
@@ -203,11 +147,12 @@ gdn_status gdn_store_adopt(sqlite3 *db, const char *path, bool read_only, gdn_st
     else
         sqlite3_progress_handler(db, PATIENCE_STEP, impatient, s);
     if (!status && !read_only && sqlite3_db_readonly(s->db, "main") == 1)
-        status = writable(path) ? gdn_fail(err, GDN_MACHINE,
-                                           "%s: the disk does not let it be opened for writing (committed "
-                                           "tasks are safe, run again to resume)",
-                                           path)
-                                : gdn_fail(err, GDN_BAD_INPUT, "%s: the store is read-only", path);
+        status = gdn_store_writable(path)
+                     ? gdn_fail(err, GDN_MACHINE,
+                                "%s: the disk does not let it be opened for writing (committed "
+                                "tasks are safe, run again to resume)",
+                                path)
+                     : gdn_fail(err, GDN_BAD_INPUT, "%s: the store is read-only", path);
     if (!status)
         sqlite3_busy_timeout(s->db, 5000);
     if (!status)
@@ -244,12 +189,35 @@ gdn_status gdn_store_adopt(sqlite3 *db, const char *path, bool read_only, gdn_st
     return status;
 }
 
+/*
+ * To read, SQLite makes a file beside the store. Where it cannot, and no -wal file shows that someone writes
+ * or that there is more to read, the store is read as a file that nobody changes: uri is its name then.
+ */
+static bool lies_still(const char *path, char *uri, size_t size)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t n = (size_t)snprintf(uri, size, "%s-wal", path), length = strlen(path);
+    if (n >= size || 3 * length + 32 > size || access(uri, F_OK) == 0 || gdn_store_room_beside(path))
+        return false;
+    n = (size_t)snprintf(uri, size, "file:");
+    for (size_t i = 0; i < length; i++) /* "file://" would begin the name of a host */
+        n += (size_t)snprintf(
+            uri + n, size - n,
+            strchr(plain, path[i]) || (path[i] == '/' && (!i || path[i - 1] != '/')) ? "%c" : "%%%02X",
+            (unsigned char)path[i]);
+    snprintf(uri + n, size - n, "?immutable=1");
+    return true;
+}
+
 static gdn_status open_store(const char *path, bool read_only, gdn_store **out, gdn_error *err)
 {
     sqlite3 *db = NULL; /* that could not be opened says why */
     /* no locks of SQLite's own: a connection is used by one thread at a time */
     int flags = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    char uri[3 * 4200];
+    bool still = read_only && lies_still(path, uri, sizeof uri);
+    sqlite3_open_v2(still ? uri : path, &db, flags | SQLITE_OPEN_NOMUTEX | (still ? SQLITE_OPEN_URI : 0),
+                    NULL);
     return gdn_store_adopt(db, path, read_only, out, err);
 }
 
@@ -518,8 +486,8 @@ gdn_status gdn_store_select(gdn_store *s, const char *const *tasks, int n, gdn_s
                            gdn_columns[i].name);
         wanted[count++] = i;
     }
-    /* CROSS: task by task; else each part of cells.csv, and each task by itself, reads all rows. In any order: all
-     * rows as they lie, which is several times as fast. */
+    /* CROSS: task by task; else each part of cells.csv, and each task by itself, reads all rows. In any
+     * order: all rows as they lie, which is several times as fast. */
     snprintf(sql + length, sizeof sql - (size_t)length, " FROM %s WHERE %s%s%s",
              order ? "temp.wanted CROSS JOIN rows USING (task)"
                    : "rows NOT INDEXED CROSS JOIN temp.wanted USING (task)",
@@ -574,17 +542,6 @@ gdn_status gdn_store_count(gdn_store *s, const char *const *tasks, int n, const 
     return status;
 }
 
-/* The origin in columns first, first + 1, .. */
-static gdn_origin origin_of(sqlite3_stmt *q, int first)
-{
-    const char *text[ORIGIN_COLUMNS];
-    for (int i = 0; i < ORIGIN_COLUMNS; i++) {
-        const unsigned char *t = sqlite3_column_text(q, first + i);
-        text[i] = t ? (const char *)t : i ? "" : "unknown";
-    }
-    return (gdn_origin){text[0], sqlite3_column_int(q, first + 1) != 0, text[2], text[3], text[4], text[5]};
-}
-
 /* No more rows than the file has room for. */
 static bool rows_fit(gdn_store *s, int64_t rows)
 {
@@ -624,31 +581,87 @@ gdn_status gdn_store_tasks(gdn_store *s, int64_t *count, gdn_error *err)
     return status;
 }
 
+gdn_status gdn_store_seeds(gdn_store *s, int *first, int *last, gdn_error *err)
+{
+    sqlite3_stmt *q = NULL;
+    gdn_status status = prepare(s, "SELECT min(seed), max(seed) FROM tasks", &q, err);
+    *first = *last = 0;
+    be_patient(s);
+    if (!status && sqlite3_step(q) != SQLITE_ROW)
+        status = complain(s, "read the store", err);
+    if (!status && sqlite3_column_type(q, 0) != SQLITE_NULL) {
+        int64_t low = sqlite3_column_int64(q, 0), high = sqlite3_column_int64(q, 1);
+        if (is_count(q, 0) && is_count(q, 1) && low >= 1 && high <= GDN_LAST_SEED) {
+            *first = (int)low;
+            *last = (int)high;
+        } else
+            status =
+                gdn_fail(err, GDN_BAD_INPUT,
+                         "%s: the seeds of its tasks are none of gdnprec's; the store is damaged", s->path);
+    }
+    s->patience = INT64_MAX;
+    sqlite3_finalize(q);
+    return status;
+}
+
+/* The text in column `index`, which record_ok has seen, kept as the record's text `i`; NULL where there is
+ * none. */
+static const char *keep_text(gdn_store *s, int i, int index)
+{
+    const unsigned char *text = sqlite3_column_text(s->record, index);
+    snprintf(s->text[i], sizeof s->text[i], "%s", text ? (const char *)text : "");
+    return text ? s->text[i] : NULL;
+}
+
+static gdn_origin keep_origin(gdn_store *s)
+{
+    const char *text[ORIGIN_COLUMNS];
+    for (int i = 0; i < ORIGIN_COLUMNS; i++) {
+        const char *kept = keep_text(s, 2 + i, ORIGIN + i);
+        text[i] = kept ? kept : i ? "" : "unknown";
+    }
+    return (gdn_origin){.commit = text[0],
+                        .dirty = sqlite3_column_int(s->record, ORIGIN + 1) != 0,
+                        .build = text[2],
+                        .backend = text[3],
+                        .device = text[4],
+                        .shard = text[5]};
+}
+
+/* The record that the query is at. */
+static gdn_task_record keep_record(gdn_store *s)
+{
+    gdn_task_record record = {.task = keep_text(s, 0, 0),
+                              .population = keep_text(s, 1, 1),
+                              .seed = sqlite3_column_int64(s->record, 2),
+                              .seconds = sqlite3_column_double(s->record, 3),
+                              .origin = keep_origin(s)};
+    for (int c = 0; c < GDN_COVERS; c++) {
+        const unsigned char *sum = sqlite3_column_text(s->record, 5 + 2 * c);
+        record.sum[c].rows = sqlite3_column_int64(s->record, 4 + 2 * c);
+        snprintf(record.sum[c].sum, sizeof record.sum[c].sum, "%s", sum ? (const char *)sum : "");
+    }
+    return record;
+}
+
 gdn_status gdn_store_task(gdn_store *s, const char *task, gdn_task_record *record, bool *found,
                           gdn_error *err)
 {
-    sqlite3_reset(s->record);
     sqlite3_bind_text(s->record, 1, task, -1, SQLITE_TRANSIENT);
     int code = sqlite3_step(s->record);
+    gdn_status status =
+        code == SQLITE_ROW || code == SQLITE_DONE ? GDN_OK : complain(s, "read the store", err);
     *found = code == SQLITE_ROW;
     if (*found && !record_ok(s, s->record)) {
         *found = false;
-        return gdn_fail(err, GDN_BAD_INPUT,
-                        "%s: the record of task %s is none of gdnprec's; the store is damaged", s->path,
-                        task);
+        status =
+            gdn_fail(err, GDN_BAD_INPUT,
+                     "%s: the record of task %s is none of gdnprec's; the store is damaged", s->path, task);
     }
     if (*found)
-        *record = (gdn_task_record){.task = (const char *)sqlite3_column_text(s->record, 0),
-                                    .population = (const char *)sqlite3_column_text(s->record, 1),
-                                    .seed = sqlite3_column_int64(s->record, 2),
-                                    .seconds = sqlite3_column_double(s->record, 3),
-                                    .origin = origin_of(s->record, ORIGIN)};
-    for (int c = 0; *found && c < GDN_COVERS; c++) {
-        const unsigned char *sum = sqlite3_column_text(s->record, 5 + 2 * c);
-        record->sum[c].rows = sqlite3_column_int64(s->record, 4 + 2 * c);
-        snprintf(record->sum[c].sum, sizeof record->sum[c].sum, "%s", sum ? (const char *)sum : "");
-    }
-    return code == SQLITE_ROW || code == SQLITE_DONE ? GDN_OK : complain(s, "read the store", err);
+        *record = keep_record(s);
+    sqlite3_reset(s->record); /* a query that is not over keeps the -wal file from being emptied */
+    return status;
 }
 
 /* ---- from store to store ---- */

@@ -41,8 +41,8 @@ const char *gdn_store_path(const gdn_store *s);
 gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err);
 gdn_status gdn_store_close(gdn_store *s, gdn_error *err);
 
-/* Before hours of work: this process alone writes to the store from here on, until it is closed or the process
- * ends. GDN_BAD_INPUT when another one does. Readers are not concerned. */
+/* Before hours of work: this process alone writes to the store from here on, until it is closed or the
+ * process ends. GDN_BAD_INPUT when another one does. Readers are not concerned. */
 gdn_status gdn_store_claim(gdn_store *s, gdn_error *err);
 
 /* Open what is there, to read it as it is now: it is left as it is, whoever writes to it meanwhile. */
@@ -88,6 +88,10 @@ gdn_status gdn_store_count(gdn_store *s, const char *const *tasks, int n, const 
 
 /* How many tasks there are. */
 gdn_status gdn_store_tasks(gdn_store *s, int64_t *count, gdn_error *err);
+
+/* The lowest and the highest seed of the tasks; 0 where there is none. GDN_BAD_INPUT: they are no seeds. */
+enum { GDN_LAST_SEED = 1000100000 }; /* 100000 of them from 10^9 on */
+gdn_status gdn_store_seeds(gdn_store *s, int *first, int *last, gdn_error *err);
 
 /* The record of a task; its texts live until the next call. found = false when it is not there. */
 gdn_status gdn_store_task(gdn_store *s, const char *task, gdn_task_record *record, bool *found,

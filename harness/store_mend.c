@@ -16,24 +16,9 @@ typedef struct names {
     int n;
 } names;
 
-static gdn_status broken(const char *path, const char *how, gdn_error *err)
-{
-    return gdn_fail(
-        err, GDN_MACHINE,
-        "%.500s: the store is damaged (%.100s); move it and its -wal file away and run again, or put a "
-        "copy of it back",
-        path, how);
-}
-
-/* SQLite's complaint: the file is broken, or the machine is. */
 static gdn_status complain(sqlite3 *db, const char *path, gdn_error *err)
 {
-    int code = sqlite3_errcode(db) & 0xff;
-    if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_ERROR)
-        return broken(path, sqlite3_errmsg(db), err);
-    return gdn_fail(err, GDN_MACHINE,
-                    "%.500s: cannot check the store: %s (committed tasks are safe, run again to resume)",
-                    path, sqlite3_errmsg(db));
+    return gdn_store_complain(db, path, false, "check the store", err);
 }
 
 /* Pages, and indices against tables: what is kept twice is the same both times. */
@@ -51,7 +36,10 @@ static gdn_status check_pages(sqlite3 *db, const char *path, gdn_error *err)
             snprintf(text, sizeof text, "%s", said ? said : "it cannot be read");
             for (char *c = text; *c; c++) /* SQLite heads its list with a line */
                 *c = *c == '\n' ? ' ' : *c;
-            status = broken(path, text, err);
+            status = gdn_fail(err, GDN_BAD_INPUT,
+                              "%.500s: the store is damaged (%s); move it and its -wal file away and run "
+                              "again, or put a copy of it back",
+                              path, text);
         }
     }
     sqlite3_finalize(q);

@@ -11,7 +11,7 @@
 
 /*
  * Check every task of the store, on all threads, and take those out whose rows are not what was committed, so
- * that they are run again. taken: how many. GDN_MACHINE: a store that cannot be mended so.
+ * that they are run again. taken: how many. GDN_BAD_INPUT: a store that cannot be mended so.
  */
 gdn_status gdn_store_mend(gdn_store *s, int *taken, gdn_error *err);
 

@@ -14,6 +14,16 @@ enum {
     GDN_STORE_ROW = 32            /* bytes that a row of the store takes at least */
 };
 
+/* May files be made in the directory of it? */
+bool gdn_store_room_beside(const char *path);
+
+/* May a regular file, or one that is not there yet, and its directory be written to? */
+bool gdn_store_writable(const char *path);
+
+/* SQLite's last complaint: "path: cannot `what`: ..", and whose fault that is. db NULL: out of memory. */
+gdn_status gdn_store_complain(sqlite3 *db, const char *path, bool read_only, const char *what,
+                              gdn_error *err);
+
 /* gdn_store_open on a connection, open or not, which is taken over; path: for sentences. */
 gdn_status gdn_store_adopt(sqlite3 *db, const char *path, bool read_only, gdn_store **out, gdn_error *err);
 

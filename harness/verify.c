@@ -12,6 +12,7 @@
 
 #include "base/inputs.h"
 #include "harness/json_file.h"
+#include "harness/plot.h"
 #include "harness/table.h"
 #include "harness/verify_parts.h"
 
@@ -118,11 +119,11 @@ static gdn_status open_folder(gdn_folder *f, const char *path, gdn_error *err)
     if (snprintf(f->path, sizeof f->path, "%s", path) >= (int)sizeof f->path ||
         snprintf(f->name, sizeof f->name, "%s", name ? name + 1 : path) >= (int)sizeof f->name)
         return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", path);
+    gdn_status status = gdn_results_file(f->path, "manifest.json", err);
+    if (status)
+        return status;
     snprintf(manifest, sizeof manifest, "%s/manifest.json", f->path);
-    if (access(manifest, R_OK) != 0)
-        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: there is no such file; `gdnprec run` makes it",
-                        manifest);
-    gdn_status status = gdn_json_read(manifest, &f->manifest, err);
+    status = gdn_json_read(manifest, &f->manifest, err);
     if (status)
         return status;
     const char *shard = json_string_value(json_object_get(f->manifest, "shard"));

@@ -25,8 +25,8 @@ typedef struct gdn_yaml_words {
 } gdn_yaml_words;
 
 /*
- * Read the file at `path`. *y is all zero before, and to be closed even after a failure. Where y->text is set (to be
- * freed with free()) it is taken for what the file holds.
+ * Read the file at `path`. *y is all zero before, and to be closed even after a failure. Where y->text is set
+ * (to be freed with free()) it is taken for what the file holds.
  */
 gdn_status gdn_yaml_open(gdn_yaml *y, const char *path, const gdn_yaml_words *words,
                          const cyaml_schema_value_t *schema, gdn_error *err);

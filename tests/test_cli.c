@@ -295,6 +295,10 @@ START_TEST(wrong_words)
     answers(WORDS("verify", "--draw", "-1"), 2, "--draw: '-1' is not allowed");
     answers(WORDS("verify", "--results", "no such"), 2, "verify: no results below no such");
     answers(WORDS("merge"), 2, "merge: name the stores of shards");
+    ck_assert_int_eq(mkdir(path_of("parted"), 0755) | mkdir(path_of("parted/shard-1-of-2"), 0755), 0);
+    answers(WORDS("plot", "parted", "--results", "."), 2, "there is no such file; `gdnprec merge` makes it");
+    answers(WORDS("report", "parted", "--results", "."), 2,
+            "there is no such file; `gdnprec merge` makes it");
     answers(WORDS("merge", "no such"), 2, "merge: no such: there is no such file or directory");
     answers(WORDS("gate"), 2, "--a-log and --dt-bias are required");
     answers(WORDS("gate", "--a-log", "-3"), 2, "--a-log and --dt-bias are required");
@@ -799,10 +803,55 @@ START_TEST(bad_experiments)
         "heads: 1, a_log: {init: fla}, dt_bias: {init: fla}}]\n");
     answers(WORDS("run", "--quiet", "--results", "b", "worse.yaml"), 2,
             "worse.yaml:3: profiles/0: 'fp\\x0a32' is not a profile");
-    /* the first is done and kept, the second refused */
+    /* the second is looked at before the first is run */
     answers(WORDS("run", "--quiet", "--seeds", "1", "--results", "b", "tiny.yaml", "bad.yaml"), 2,
             "bad.yaml:12: ");
-    GDN_CHECK(exists("b/tiny/cells.csv"), "the first is lost");
+    GDN_CHECK(!exists("b"), "the first was run");
+}
+END_TEST
+
+/* One engine, one short repeat: a time and its machine's limits for each instruction set; how fast is not
+ * asked. */
+START_TEST(bench)
+{
+    static const char *const limits[] = {"fma_per_s", "l1_bytes_per_s", "l2_bytes_per_s"};
+    json_t *all = json_of(
+        run_ok(WORDS("bench", "--json", "--repeats", "1", "--seconds", "0.001", "--filter", "recurrent fp32"))
+            ->out);
+    const json_t *engines = json_object_get(all, "benchmarks"), *machine = json_object_get(all, "limits");
+    size_t n = json_array_size(engines);
+    GDN_CHECK(n >= 1 && n == json_array_size(machine), "%zu times", n);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *x = json_array_get(engines, i), *y = json_array_get(machine, i);
+        ck_assert_str_eq(string_at(x, "name"), "recurrent fp32");
+        ck_assert_str_eq(string_at(x, "isa"), string_at(y, "isa"));
+        double ns = number_at(x, "ns_per_element_token");
+        GDN_CHECK(ns > 0 && ns == number_at(x, "ns_minimum") && number_at(x, "times_literal_mpfr") > 0,
+                  "%g ns", ns);
+        for (size_t j = 0; j < sizeof limits / sizeof limits[0]; j++)
+            GDN_CHECK(number_at(y, limits[j]) > 0, "%s", limits[j]);
+    }
+    json_decref(all);
+}
+END_TEST
+
+/* What a run would take, the run, and what verify says of it: as committed, and after a digit is another. */
+START_TEST(foretold_and_verified)
+{
+    write_text("tiny.yaml", tiny);
+    const char *words = run_ok(WORDS("run", "--dry-run", "--results", "d", "tiny.yaml"))->out;
+    GDN_CHECK(strstr(words, "0 of them done already") && strstr(words, "memory"), "%s", words);
+    GDN_CHECK(!exists("d"), "a dry run made results");
+    run_ok(WORDS("run", "--quiet", "--results", "d", "tiny.yaml"));
+    words = run_ok(WORDS("verify", "--quiet", "--all", "--results", "d", "tiny"))->out;
+    GDN_CHECK(strstr(words, "all as committed"), "%s", words);
+    json_t *counts = json_of(run_ok(WORDS("verify", "--quiet", "--json", "--results", "d", "tiny"))->out);
+    GDN_CHECK(number_at(counts, "portable_rows") > 0 && number_at(counts, "differ") == 0, "verify's counts");
+    json_decref(counts);
+    FILE *f = fopen(path_of("d/tiny/cells.csv"), "r+");
+    GDN_CHECK(f && fseek(f, -2, SEEK_END) == 0 && fputc('7', f) == '7' && fclose(f) == 0, "cells.csv");
+    const outcome *o = run(WORDS("verify", "--quiet", "--results", "d", "tiny"));
+    GDN_CHECK(o->status != 0 && strstr(o->out, "THEY DIFFER"), "status %d: %s", o->status, o->out);
 }
 END_TEST
 
@@ -907,6 +956,8 @@ int main(void)
                                   layer_of_too_many_tokens,
                                   claims_of_no_results,
                                   bad_experiments,
+                                  bench,
+                                  foretold_and_verified,
                                   backends,
                                   full_standard_output,
                                   no_room};

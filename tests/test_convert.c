@@ -609,7 +609,7 @@ START_TEST(order_of_tensors)
     gdn_tensor t[] = {made("z", GDN_DTYPE_BF16, 2, filler), made(first, GDN_DTYPE_BF16, 2, filler),
                       made("b", GDN_DTYPE_BF16, 3, filler), made("a", GDN_DTYPE_BF16, 1, filler)};
     for (int odd = 0; odd < 2; odd++) {
-        char name[32], out[32], back[32];
+        char name[32], out[48], back[48];
         snprintf(name, sizeof name, "%d.safetensors", odd);
         t[0].dim[0] = 2 - odd; /* one bf16 before A_log: in F32 it would lie at byte 2 */
         write_tensors(path_of(name), t, 4, NULL);

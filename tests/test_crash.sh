@@ -7,7 +7,7 @@
 set -eu
 program=${GDNPREC:-build/gdnprec}
 fault=${FAULT:-$(dirname "$program")/tests/fault.so}
-seed=${1:-$(date +%s)}
+seed=${1:-1}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/gdn_crash_XXXXXX")
 dir=$(cd "$dir" && pwd -P)
 trap 'rm -rf "$dir"' EXIT

@@ -158,7 +158,7 @@ static bool as_committed(gdn_store *s, int t)
 /* A sentence: the file's name first, one line. */
 static void is_sentence(const char *path, gdn_status status, const gdn_error *err)
 {
-    GDN_CHECK(status == GDN_BAD_INPUT || status == GDN_MACHINE, "status %d", status);
+    GDN_CHECK(status == GDN_BAD_INPUT, "status %d: %s", status, err->text);
     GDN_CHECK(strncmp(err->text, path, strlen(path)) == 0 && !strchr(err->text, '\n'), "%s", err->text);
 }
 

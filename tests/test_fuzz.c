@@ -7,6 +7,9 @@
 
 #include <dirent.h>
 
+#define GDN_FUZZING /* its memory, which the targets here do without */
+#include "tests/fuzz/sqlite_arena.h"
+
 /* Each target is compiled under names of its own (Makefile). */
 #define TARGET(name)                                                                                         \
     int fuzz_##name(const unsigned char *input, size_t n);                                                   \
@@ -109,4 +112,38 @@ REPLAY(experiment, 5, 500, 20)
 REPLAY(table, 10, 200, 200)
 REPLAY(store, 8, 100, 200)
 
-GDN_TEST_MAIN("fuzz", replay_safetensors, replay_index, replay_experiment, replay_table, replay_store)
+/* A record that claims 4 GiB has SQLite ask for 72 MB; refused by the arena, a damaged file would look like a
+ * machine without memory. */
+START_TEST(arena_gives_what_is_asked)
+{
+    static const int sizes[] = {1, 16, 1 << 20, ARENA_LARGE - 1, ARENA_LARGE, 72200000};
+    unsigned char *p[2 * ARENA >> 20];
+    enum { BLOCKS = sizeof p / sizeof p[0] }; /* of a MiB: twice what the arena holds */
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        for (int k = 0; k < 2; k++) {
+            ck_assert_ptr_nonnull(p[k] = arena_malloc(sizes[i]));
+            ck_assert_int_ge(arena_size(p[k]), arena_round(sizes[i]));
+            ck_assert_int_ge(arena_round(sizes[i]), sizes[i]);
+            memset(p[k], k + 1, (size_t)arena_size(p[k]));
+        }
+        ck_assert_ptr_nonnull(p[0] = arena_realloc(p[0], arena_size(p[0]) + 1));
+        for (int k = 0; k < 2; k++) {
+            ck_assert(p[k][0] == k + 1 && p[k][sizes[i] - 1] == k + 1);
+            arena_free(p[k]);
+        }
+    }
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < BLOCKS; i++) {
+            ck_assert_ptr_nonnull(p[i] = arena_malloc(1 << 20));
+            memset(p[i], i, 1 << 20);
+        }
+        for (int i = 0; i < BLOCKS; i++) {
+            ck_assert(p[i][0] == i && p[i][(1 << 20) - 1] == i);
+            arena_free(p[i]);
+        }
+    }
+}
+END_TEST
+
+GDN_TEST_MAIN("fuzz", arena_gives_what_is_asked, replay_safetensors, replay_index, replay_experiment,
+              replay_table, replay_store)

@@ -189,7 +189,7 @@ START_TEST(shards_are_the_whole)
         GDN_CHECK(gdn_file_sha256(path_of(i ? "b/store.db" : "a/store.db"), before[i], &err) == GDN_OK, "%s",
                   err.text);
     gdn_merge_result r = merged("joined", store, 2);
-    GDN_CHECK(r.tasks == TASKS && r.stores == 2 && !r.overlaps && !r.missing && !r.strangers && r.rows > 0,
+    GDN_CHECK(r.tasks == TASKS && r.stores == 2 && !r.overlaps && !r.missing && !r.left_out && r.rows > 0,
               "%d tasks of %d stores", r.tasks, r.stores);
     is_whole(r.directory);
     for (int i = 0; i < 2; i++) {
@@ -221,6 +221,11 @@ START_TEST(ways_to_name_them)
     for (int i = 0; i < 2; i++)
         snprintf(file[i], sizeof file[i], "%s/shard-%d-of-2/store.db", folder, i + 1);
     is_whole(merged("by-file", (const char *const[]){file[1], file[0]}, 2).directory);
+    take(1, "both"); /* a store and shards below it */
+    take(2, "both/shard-2-of-2");
+    gdn_merge_result r = merged("by-both", (const char *const[]){path_of("both")}, 1);
+    ck_assert_int_eq(r.stores, 2);
+    is_whole(r.directory);
     run_into("low", (gdn_run_options){.seeds = 1});
     run_into("high", (gdn_run_options){.first_seed = 2, .seeds = 2});
     const char *const seeds[] = {store_of("high/tiny"), store_of("low/tiny"), store_of("high/tiny")};
@@ -228,6 +233,28 @@ START_TEST(ways_to_name_them)
     is_whole(merged("by-seed-again", seeds + 1, 2).directory);
     refused((const char *const[]){path_of("low")}, 1, GDN_BAD_INPUT, "there is no store.db in it");
     refused((const char *const[]){path_of("nowhere")}, 1, GDN_BAD_INPUT, "no such file or directory");
+}
+END_TEST
+
+/* A run with other --seeds that has not ended: it has no manifest, and its tasks are the experiment's all the
+ * same. */
+START_TEST(seeds_of_no_manifest)
+{
+    run_into("first", (gdn_run_options){.seeds = 1});
+    run_into("rest", (gdn_run_options){.first_seed = 2, .seeds = 2});
+    const char *const store[] = {store_of("first/tiny"), store_of("rest/tiny")};
+    unlink(path_of("rest/tiny/manifest.json"));
+    gdn_merge_result r = merged("no-manifest", store, 2);
+    GDN_CHECK(r.tasks == TASKS && !r.left_out, "%d tasks, %d left out", r.tasks, r.left_out);
+    is_whole(r.directory);
+    json_t *m = manifest_of(r.directory);
+    ck_assert_uint_eq(json_array_size(json_object_get(m, "seeds")), 3);
+    json_decref(m);
+    sql("rest/tiny", "DELETE FROM tasks WHERE population = 'one' AND seed = 3");
+    refused(store, 2, GDN_DIFFERS, "1 of 6 tasks");
+    ck_assert_str_eq(said, "MISSING  one: seeds 3\n");
+    sql("rest/tiny", "UPDATE tasks SET seed = 0 WHERE seed = 2");
+    refused(store, 2, GDN_BAD_INPUT, "the seeds of its tasks are none of gdnprec's");
 }
 END_TEST
 
@@ -286,6 +313,33 @@ START_TEST(gaps)
     ck_assert_int_eq(run_into("part", (gdn_run_options){.jobs = 2}).tasks_run,
                      4); /* what is missing can be run */
     is_whole(r.directory);
+}
+END_TEST
+
+/* Takes a task out of scratch/a/store.db when the merge says what is missing, as a run that mends would. */
+static ssize_t mend_away(void *context, const char *bytes, size_t n)
+{
+    (void)context;
+    (void)bytes;
+    sql("a", "DELETE FROM tasks WHERE population = 'needle' AND seed = 3");
+    return (ssize_t)n;
+}
+
+START_TEST(gone_in_the_meantime)
+{
+    const char *const store[] = {take(0, "a")};
+    gdn_merge_result r;
+    sql("a", "DELETE FROM tasks WHERE population = 'one' AND seed = 1");
+    FILE *out = fopencookie(NULL, "w", (cookie_io_functions_t){.write = mend_away});
+    GDN_CHECK(out && setvbuf(out, NULL, _IONBF, 0) == 0, "no memory");
+    char where[256];
+    snprintf(where, sizeof where, "%s", path_of("refused"));
+    gdn_merge_options o = {
+        .results = where, .command = "test", .store = store, .n = 1, .partial = true, .quiet = true};
+    ck_assert_int_eq(gdn_merge(&o, &r, out, &err), GDN_BAD_INPUT);
+    GDN_CHECK(strstr(err.text, "is no longer there"), "%s", err.text);
+    GDN_CHECK(access(path_of("refused/tiny"), F_OK) != 0, "something was written");
+    fclose(out);
 }
 END_TEST
 
@@ -458,7 +512,7 @@ START_TEST(other_experiments)
     take(2, "b"); /* some that are not the experiment's are left out */
     sql("b",
         "INSERT INTO tasks SELECT 'x' || task, population, seed, rows, checksum, seconds FROM tasks LIMIT 1");
-    ck_assert_int_eq(merged("strangers", store, 2).strangers, 1);
+    ck_assert_int_eq(merged("left-out", store, 2).left_out, 1);
 }
 END_TEST
 
@@ -488,6 +542,15 @@ START_TEST(changed_rows)
 }
 END_TEST
 
+/* That it is no store comes before that it has no manifest. */
+START_TEST(no_store)
+{
+    make_base();
+    copy(path_of("tiny.yaml"), path_of("text"));
+    refused((const char *const[]){path_of("text")}, 1, GDN_BAD_INPUT, "text: cannot open the store");
+}
+END_TEST
+
 /* Cut off anywhere, or with a page of other bytes, it is refused, or what is gone is missing. */
 START_TEST(damaged_files)
 {
@@ -514,4 +577,5 @@ END_TEST
 
 GDN_TASK_TEST_MAIN("merge", shards_are_the_whole, ways_to_name_them, equal_overlaps_are_counted, after_a_kill,
                    there_already, gaps, other_rows, other_programs, resumed_by_another, other_schema,
-                   other_experiments, changed_rows, damaged_files)
+                   other_experiments, changed_rows, damaged_files, seeds_of_no_manifest, gone_in_the_meantime,
+                   no_store)

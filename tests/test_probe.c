@@ -439,7 +439,8 @@ START_TEST(bad_folders)
     write_text("model.safetensors.index.json", "{\"metadata\": {}}");
     refused(folder, "weight_map is missing");
     write_text("model.safetensors.index.json", "{\"weight_map\": {\"a\": \"../other.safetensors\"}}");
-    refused(folder, "\"a\": found \"../other.safetensors\", allowed is the name of a file of the same folder");
+    refused(folder,
+            "\"a\": found \"../other.safetensors\", allowed is the name of a file of the same folder");
     write_text("model.safetensors.index.json", "{\"weight_map\": {\"a\": 3}}");
     refused(folder, "\"a\": allowed is the name of a file");
     write_text("model.safetensors.index.json", "{\"weight_map\": {\"a\": \"not-there.safetensors\"}}");

@@ -414,7 +414,7 @@ START_TEST(writer_is_killed)
     enum { N = 400, KILLS = 12 };
     const char *path = path_of("killed.db");
     gdn_row *rows = any_rows(8, N);
-    uint64_t seed = 9;
+    uint64_t seed = 9, moments = 60000; /* microseconds, more where the first task takes longer */
     int done = 0;
     for (int kill_number = 0; kill_number < KILLS; kill_number++) {
         int news[2];
@@ -431,7 +431,7 @@ START_TEST(writer_is_killed)
             }
             _exit(1);
         }
-        usleep((useconds_t)(1000 + gdn_test_random(&seed) % 60000));
+        usleep((useconds_t)(1000 + gdn_test_random(&seed) % moments));
         kill(child, SIGKILL);
         int how, told = 0;
         waitpid(child, &how, 0);
@@ -451,6 +451,7 @@ START_TEST(writer_is_killed)
         }
         GDN_CHECK(there >= told && there <= told + 1, "%d tasks reported, %d there", told, there);
         done += there;
+        moments *= done == 0 ? 2 : 1;
         close_store(s);
         GDN_CHECK(sql_number(path, "SELECT count(*) FROM rows") == (int64_t)done * N,
                   "%lld rows for %d tasks", (long long)sql_number(path, "SELECT count(*) FROM rows"), done);
@@ -511,6 +512,25 @@ START_TEST(second_writer)
     GDN_CHECK(!strchr(err.text, '\n'), "more than a line: %s", err.text);
     sqlite3_close(db);
     commit_ok(s, "t", rows, 5);
+    close_store(s);
+    free(rows);
+}
+END_TEST
+
+/* Having read a record keeps nobody from emptying the -wal file into the store, and its texts stay. */
+START_TEST(record_is_let_go)
+{
+    const char *path = path_of("let-go.db");
+    gdn_store *s = open_store(path);
+    gdn_row *rows = any_rows(16, 5);
+    gdn_task_record r;
+    gdn_error err = {""};
+    bool found;
+    commit_ok(s, "t", rows, 5);
+    GDN_CHECK(gdn_store_task(s, "t", &r, &found, &err) == GDN_OK && found, "%s", err.text);
+    commit_ok(s, "u", rows, 5);
+    GDN_CHECK(sql_number(path, "PRAGMA wal_checkpoint(TRUNCATE)") == 0, "a read transaction is open");
+    ck_assert_str_eq(r.task, "t");
     close_store(s);
     free(rows);
 }
@@ -621,6 +641,36 @@ START_TEST(read_only_store)
 }
 END_TEST
 
+/* A store in a directory that cannot be written can be read; as root that takes a file system of our own. */
+START_TEST(directory_read_only)
+{
+    const char *where = path_of("still ?%23 ü");
+    char path[256];
+    gdn_error err = {""};
+    gdn_row *rows = any_rows(18, 5);
+    gdn_store *s = NULL;
+    ck_assert_int_eq(mkdir(where, 0777), 0);
+    bool mounted = unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
+                   mount("gdn", where, "tmpfs", 0, "size=4m") == 0;
+    snprintf(path, sizeof path, "%s/store.db", where);
+    s = open_store(path);
+    commit_ok(s, "t", rows, 5);
+    close_store(s);
+    if (mounted)
+        ck_assert_int_eq(mount("gdn", where, "tmpfs", MS_REMOUNT | MS_RDONLY, "size=4m"), 0);
+    else
+        ck_assert_int_eq(chmod(where, 0555), 0);
+    GDN_CHECK(gdn_store_read(path, &s, &err) == GDN_OK, "%s", err.text);
+    GDN_CHECK(has(s, "t") && count(s, (const char *const[]){"t"}, 1) == 5, "the task is not there");
+    close_store(s);
+    if (mounted)
+        umount(where);
+    else
+        chmod(where, 0777);
+    free(rows);
+}
+END_TEST
+
 /* ---- a full disk ---- */
 
 /*
@@ -695,7 +745,7 @@ START_TEST(full_file_system)
     const char *where = path_of("small");
     char path[256];
     ck_assert_int_eq(mkdir(where, 0777), 0);
-    if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+    if (unshare(CLONE_NEWNS) || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) ||
         mount("gdn", where, "tmpfs", 0, "size=1m")) {
         printf("full_file_system: no file system of our own (%s); left out\n", strerror(errno));
         return;
@@ -955,11 +1005,11 @@ START_TEST(summary_csv)
     export_rows("summary", rows, 6);
     ck_assert_str_eq(
         text_of("summary", "summary.csv"),
-        "profile,recipe,mode,population,keys,dk,dv,length,quantity,kind,from,to,n,seeds,median,lo,hi,bias,bias_lo,"
-        "bias_hi,max_ulp,predicted,ratio,ratio_lo,ratio_hi,gamma,gamma_eff,uncertainty,reference,n_below,"
-        "n_zero,n_nonfinite\n"
-        "p,fp32,portable,pop,isotropic,16,16,8,o,storage,1,8,3,1,0.125,0.0625,0.25,-0.125,-0.25,-0.0625,2,0.25,"
-        "0.5,0.5,0.5,0.001,0.01,9.9999999999999995e-21,mpfr,1,0,1\n"
+        "profile,recipe,mode,population,keys,dk,dv,length,quantity,kind,from,to,n,seeds,median,lo,hi,bias,"
+        "bias_lo,bias_hi,max_ulp,predicted,ratio,ratio_lo,ratio_hi,gamma,gamma_eff,uncertainty,reference,"
+        "n_below,n_zero,n_nonfinite\n"
+        "p,fp32,portable,pop,isotropic,16,16,8,o,storage,1,8,3,1,0.125,0.0625,0.25,-0.125,-0.25,-0.0625,2,"
+        "0.25,0.5,0.5,0.5,0.001,0.01,9.9999999999999995e-21,mpfr,1,0,1\n"
         "p,fp32,portable,pop,isotropic,16,16,16,o,storage,1,16,1,1,0.03125,0.03125,0.03125,-0.03125,-0.03125,"
         "-0.03125,0.25,0.0625,0.5,0.5,0.5,0.001,0.01,1.0000000000000001e-30,mpfr,0,0,0\n");
 }
@@ -1046,6 +1096,28 @@ START_TEST(heat_csv)
 }
 END_TEST
 
+/* Who only reads waits for nobody who writes. */
+START_TEST(export_beside_a_writer)
+{
+    const char *path = path_of("beside.db");
+    gdn_store *s = open_store(path);
+    gdn_row *rows = any_rows(17, 5);
+    sqlite3 *db = NULL;
+    gdn_error err = {""};
+    for (int i = 0; i < 5; i++)
+        rows[i].to = 1 + (rows[i].from = 1 + i);
+    commit_ok(s, "task", rows, 5);
+    GDN_CHECK(gdn_make_directory(path_of("beside"), &err) == GDN_OK, "%s", err.text);
+    ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    GDN_CHECK(gdn_export(s, path_of("beside"), (const char *const[]){"task"}, 1, &err) == GDN_OK, "%s",
+              err.text);
+    sqlite3_close(db);
+    close_store(s);
+    free(rows);
+}
+END_TEST
+
 /* Without room for the CSV files nothing half-written stays. */
 START_TEST(export_without_room)
 {
@@ -1088,11 +1160,13 @@ int main(void)
                                   failed_commit,
                                   task_is_there_already,
                                   second_writer,
+                                  record_is_let_go,
                                   other_schema_version,
                                   foreign_files,
                                   empty_file,
                                   truncated_store,
                                   read_only_store,
+                                  directory_read_only,
                                   file_size_limit,
                                   full_file_system,
                                   outfile_whole_or_not,
@@ -1105,6 +1179,7 @@ int main(void)
                                   summary_csv,
                                   growth_csv,
                                   heat_csv,
+                                  export_beside_a_writer,
                                   export_without_room};
     if (!gdn_test_scratch(scratch, sizeof scratch, "store"))
         return EXIT_FAILURE;

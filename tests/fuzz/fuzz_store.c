@@ -5,8 +5,9 @@
  *
  *     0, 1  an SQLite file
  *     2, 3  a store of one task with bytes of its file changed: two bytes say where, one how many, then these
- *     4, 5  values of its tables changed: a byte for table and column, one for the type, then a number in
- * eight bytes, or a length and so many bytes of a text 6, 7  its schema changed: each byte is a statement
+ *     4, 5  values of its tables changed: a byte for table and column, one for the type, then eight bytes of
+ *           a number, or a length and so many bytes of a text
+ *     6, 7  its schema changed: each byte is a statement
  *
  * where the odd ones open it for reading only.
  */

@@ -21,13 +21,15 @@ for t in $targets; do
     dict=$dir/json.dict
     [ ! -f "$dir/$t.dict" ] || dict=$dir/$t.dict
     longest=2048
-    [ "$t" != store ] || longest=12288
-    # libFuzzer counts malloc_limit in one allocation: nothing that input steers may be larger.
+    # libFuzzer counts malloc_limit in one allocation: nothing that input steers may be larger. SQLite sets aside 8
+    # bytes for each page that a record says it spills to: at most 4 GiB in pages of 476 bytes, 72 MB.
+    limit=64
+    [ "$t" != store ] || longest=12288 limit=80
     i=0
     start=$(date +%s)
     while [ $i -lt "$jobs" ]; do
         mkdir -p "$dir/corpus_$t/$i"
-        "$dir/fuzz_$t" -runs="$each" -seed=$((1 + i)) -max_len=$longest -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=64 \
+        "$dir/fuzz_$t" -runs="$each" -seed=$((1 + i)) -max_len=$longest -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb="$limit" \
             -dict="$dict" -artifact_prefix="$dir/found/$t-" -print_final_stats=1 -verbosity=1 \
             "$dir/corpus_$t/$i" "$dir/seeds_$t" >"$dir/logs/$t.$i" 2>&1 &
         i=$((i + 1))
