@@ -53,7 +53,7 @@ static gdn_status cells_part(const char *store_path, const char *const *ids, int
         status = gdn_no_memory(err, "cells.csv");
     if (!status)
         status = gdn_store_select(store, ids, n, (gdn_store_part){NULL, bits ? where : NULL},
-                                  "cell < 0, cell", cell_line, f, err);
+                                  GDN_STORE_BY_CELL, cell_line, f, err);
     if (f && fclose(f) && !status)
         status = gdn_no_memory(err, "cells.csv");
     gdn_error second;
@@ -133,7 +133,7 @@ static gdn_status lasts(gdn_store *store, FILE *f, const char *const *ids, int n
     put_header(f);
     /* whole lengths only: the state at one position, other quantities from 1 on */
     return gdn_store_select(store, ids, n, (gdn_store_part){NULL, "(\"from\" = 1 OR \"from\" = \"to\")"},
-                            "population, length DESC, cell < 0, cell", last_line, &l, err);
+                            "population, length DESC, " GDN_STORE_BY_CELL, last_line, &l, err);
 }
 
 /* ---- tasks.csv ---- */

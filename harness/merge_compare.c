@@ -7,8 +7,6 @@
 
 #include "harness/merge_parts.h"
 
-static const char by_cell[] = "cell < 0, cell"; /* as numbers without sign */
-
 typedef struct line {
     uint64_t cell, hash; /* of its CSV line */
 } line;
@@ -101,9 +99,9 @@ gdn_status gdn_merge_compare(const char *const store[2], const char *task, bool 
     for (int i = 0; i < 2 && !status; i++)
         status = gdn_store_read(store[i], &s[i], err);
     if (!status)
-        status = gdn_store_rows(s[0], &task, 1, by_cell, keep, &w, err);
+        status = gdn_store_rows(s[0], &task, 1, GDN_STORE_BY_CELL, keep, &w, err);
     if (!status)
-        status = gdn_store_rows(s[1], &task, 1, by_cell, check, &w, err);
+        status = gdn_store_rows(s[1], &task, 1, GDN_STORE_BY_CELL, check, &w, err);
     if (!w.apart && w.at < w.n) {
         w.apart = true;
         w.cell = w.line[w.at].cell;

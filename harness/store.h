@@ -41,10 +41,6 @@ const char *gdn_store_path(const gdn_store *s);
 gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err);
 gdn_status gdn_store_close(gdn_store *s, gdn_error *err);
 
-/* Before hours of work: this process alone writes to the store from here on, until it is closed or the
- * process ends. GDN_BAD_INPUT when another one does. Readers are not concerned. */
-gdn_status gdn_store_claim(gdn_store *s, gdn_error *err);
-
 /* Open what is there, to read it as it is now: it is left as it is, whoever writes to it meanwhile. */
 gdn_status gdn_store_read(const char *path, gdn_store **out, gdn_error *err);
 
@@ -68,6 +64,7 @@ gdn_status gdn_store_check(gdn_store *s, const char *task, gdn_error *err);
  * Visit the rows of the tasks named in tasks[0..n), ordered by the columns of `order` (SQL, trusted; NULL: in
  * any order). The row's texts live until visit returns; visit's failure ends the walk.
  */
+#define GDN_STORE_BY_CELL "cell < 0, cell" /* as numbers without sign */
 typedef gdn_status (*gdn_store_visit)(void *context, const gdn_row *row, gdn_error *err);
 gdn_status gdn_store_rows(gdn_store *s, const char *const *tasks, int n, const char *order,
                           gdn_store_visit visit, void *context, gdn_error *err);

@@ -14,6 +14,31 @@ enum {
     GDN_STORE_ROW = 32            /* bytes that a row of the store takes at least */
 };
 
+/* First column of a task's origin in the query for its record, how many there are, and texts of a record. */
+enum { ORIGIN = 4 + 2 * GDN_COVERS, ORIGIN_COLUMNS = 6, RECORD_TEXTS = 2 + ORIGIN_COLUMNS };
+
+struct gdn_store {
+    sqlite3 *db;
+    char *path;
+    bool read_only;
+    int64_t patience; /* steps of SQLite's that a walk over rows may still take */
+    sqlite3_stmt *insert, *find, *record;
+    char text[RECORD_TEXTS][GDN_STORE_TEXT + 1]; /* of the record last read */
+};
+
+/*
+ * Pages that point to each other can hold rows without end. A row takes some 100 steps of SQLite's and more
+ * than 100 bytes; a walk may take STEPS for every GDN_STORE_ROW bytes of the file.
+ */
+enum { PATIENCE_STEP = 10000, PATIENCE_LEAST = 1000000, STEPS = 200 };
+
+/* One statement; a statement to be stepped through; the value of a pragma or of a query, -1 when there is
+ * none; SQLite's complaint as ours. what: "write to the store". */
+gdn_status gdn_store_execute(gdn_store *s, const char *sql, const char *what, gdn_error *err);
+gdn_status gdn_store_prepare(gdn_store *s, const char *sql, sqlite3_stmt **out, gdn_error *err);
+int64_t gdn_store_pragma(gdn_store *s, const char *sql);
+gdn_status gdn_store_failed(const gdn_store *s, const char *what, gdn_error *err);
+
 /* May files be made in the directory of it? */
 bool gdn_store_room_beside(const char *path);
 

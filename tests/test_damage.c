@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/lock.h"
 #include "harness/store.h"
 #include "harness/store_mend.h"
 
@@ -284,23 +285,24 @@ START_TEST(one_writer)
     pid_t child = fork();
     if (child == 0) {
         gdn_error err;
-        gdn_store *s = open_store(db);
-        if (gdn_store_claim(s, &err) == GDN_OK && write(news[1], "x", 1) == 1)
+        gdn_lock held;
+        if (gdn_lock_take(&held, db, &err) == GDN_OK && write(news[1], "x", 1) == 1)
             pause();
         _exit(1);
     }
     ck_assert_int_eq(read(news[0], &c, 1), 1);
-    gdn_store *s = open_store(db), *reader = NULL;
+    gdn_store *reader = NULL;
+    gdn_lock lock;
     gdn_error err = {""};
-    ck_assert_int_eq(gdn_store_claim(s, &err), GDN_BAD_INPUT);
+    ck_assert_int_eq(gdn_lock_take(&lock, db, &err), GDN_BAD_INPUT);
     snprintf(said, sizeof said, "another gdnprec (process %d on ", (int)child);
     GDN_CHECK(strstr(err.text, db) && strstr(err.text, said), "%s", err.text);
     GDN_CHECK(gdn_store_read(db, &reader, &err) == GDN_OK, "%s", err.text);
     close_store(reader);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-    GDN_CHECK(gdn_store_claim(s, &err) == GDN_OK, "%s", err.text);
-    close_store(s);
+    GDN_CHECK(gdn_lock_take(&lock, db, &err) == GDN_OK, "%s", err.text);
+    gdn_lock_release(&lock);
     GDN_CHECK(access(path_of("claim.db-lock"), F_OK) != 0, "the lock's file stays");
 }
 END_TEST
