@@ -418,7 +418,8 @@ gdn_status gdn_cost_calibrate(const gdn_task *task, int threads, double seconds,
            least =
                task->threads > 1 ? 2 * task->threads : 1, /* of one head the witness runs beside the rest */
         enough = group * ceil(fmax(least, ENGINES / (1.0 + profiles)) / group), share = 1;
-    if (!p->file && !p->checkpoint && heads > enough) { /* heads cost alike */
+    /* heads cost alike; not on a GPU, which runs them side by side */
+    if (!p->file && !p->checkpoint && heads > enough && !task->backend->memory) {
         share = enough / heads;
         p->heads = enough;
         few.shape.heads = (int)enough;

@@ -631,11 +631,29 @@ static void wait_for(int fd, const char *what)
     ck_abort_msg("no '%s' in: %s", what, seen);
 }
 
-/* SIGINT and SIGTERM: status 3 and a sentence that says how to go on; the same command goes on. */
+/* Whether a process runs under this environment variable: "NAME=VALUE". */
+static bool has_variable(pid_t pid, const char *variable)
+{
+    char path[64], text[1 << 16];
+    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    FILE *f = fopen(path, "rb");
+    GDN_CHECK(f, "cannot read %s", path);
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = 0;
+    for (const char *v = text; v < text + n; v += strlen(v) + 1)
+        if (strcmp(v, variable) == 0)
+            return true;
+    return false;
+}
+
+/* SIGINT and SIGTERM: status 3 and a sentence that says how to go on; the same command goes on. Its threads
+ * sleep while they wait: it has started itself anew for that, as the process that the signal is for. */
 START_TEST(interrupted)
 {
     static const int signals[] = {SIGINT, SIGTERM};
     whole_run();
+    unsetenv("OMP_WAIT_POLICY");
     for (int i = 0; i < 2; i++) {
         char fifo[16], rest[1024] = "";
         snprintf(fifo, sizeof fifo, "fifo%d", i);
@@ -644,6 +662,7 @@ START_TEST(interrupted)
         fcntl(fd, F_SETFL, 0);
         pid_t pid = start(WORDS("run", "--jobs", "2", "--results", fifo + 3, "tiny.yaml"), "out", fifo);
         wait_for(fd, "done already, 2 threads\n");
+        GDN_CHECK(has_variable(pid, "OMP_WAIT_POLICY=passive"), "threads spin");
         usleep(20000); /* into the first tasks */
         kill(pid, signals[i]);
         int status = finish(pid);
