@@ -108,6 +108,9 @@ check: $(BUILD)/gdnprec $(BUILD)/tests/fault.so $(if $(MPICC),$(BUILD)/mpi/gdnpr
 check-gpu: $(BUILD)/gdnprec $(GPU_TESTS) ## the tests that need a GPU: its bits are the CPU's
 	@status=0; for t in $(GPU_TESTS); do $$t || status=1; done; tests/gpu_equal.sh $(BUILD) || status=1; exit $$status
 
+check-gpu-sanitize: $(BUILD)/gdnprec ## on a GPU: memcheck, initcheck, synccheck and racecheck of small runs; two minutes
+	tests/compute_sanitizer.sh $(BUILD)
+
 experiments: $(BUILD)/gdnprec ## run every experiment of experiments/ into RESULTS
 	$(BUILD)/gdnprec run --results $(RESULTS) --jobs $(JOBS) $(wildcard experiments/*.yaml)
 
@@ -225,7 +228,7 @@ clean: ## remove the build directory, RESULTS in it included
 
 help: ## this list
 	@echo "Targets:"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "  %-15s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 	@echo "Variables: CC=$(CC) CFLAGS='$(CFLAGS)' BUILD=$(BUILD) RESULTS=$(RESULTS) JOBS=$(JOBS) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 
 # ---- building ----
@@ -314,7 +317,7 @@ $(BUILD)/tests/fuzz/fuzz_%.o: tests/fuzz/fuzz_%.c Makefile | $(BUILD)/deps.ok
 
 $(BUILD)/tests/test_fuzz: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%.o)
 
-.PHONY: all run check check-gpu check-slow experiments plots check-sanitize check-thread check-valgrind coverage fuzz fuzz-build lint-warnings bench reproduce lint install uninstall clean help FORCE
+.PHONY: all run check check-gpu check-gpu-sanitize check-slow experiments plots check-sanitize check-thread check-valgrind coverage fuzz fuzz-build lint-warnings bench reproduce lint install uninstall clean help FORCE
 .SECONDARY:
 FORCE:
 

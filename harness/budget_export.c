@@ -97,9 +97,12 @@ static gdn_status end_head(budget *b, gdn_error *err)
 
 /* ---- groups of heads ---- */
 
+/* Without a number last. */
 static int slower(const void *a, const void *b)
 {
     double x = ((const head *)a)->gamma, y = ((const head *)b)->gamma;
+    if (isnan(x) || isnan(y))
+        return !!isnan(x) - !!isnan(y);
     return (x > y) - (x < y);
 }
 

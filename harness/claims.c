@@ -229,7 +229,7 @@ static gdn_status judge_one(judge *g)
         status = say(g, GDN_NO_DATA, "there are no results of %s", missing);
     if (status || missing)
         return status;
-    g->j->number = calloc(c->values_count, sizeof *g->j->number);
+    g->j->number = calloc((size_t)c->values_count + 1, sizeof *g->j->number);
     if (!g->j->number)
         return gdn_no_memory(g->err, "a claim");
     g->j->verdict = GDN_UNDECIDED;

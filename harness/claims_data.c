@@ -274,7 +274,7 @@ static gdn_status insert_rows(gdn_evidence *e, const char *experiment, const gdn
 /* The file's rows into the table, with the name of the experiment. */
 static gdn_status insert(gdn_evidence *e, int t, const char *experiment, const gdn_table *csv, gdn_error *err)
 {
-    bool numeric[GDN_TABLE_MAX_COLUMNS];
+    bool numeric[GDN_TABLE_MAX_COLUMNS] = {false};
     char *sql = NULL;
     size_t size = 0, columns = gdn_table_columns(csv);
     FILE *f = open_memstream(&sql, &size);

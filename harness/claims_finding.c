@@ -71,7 +71,8 @@ static bool put(const sentence *s, const char *place)
     size_t part = strcspn(rest, ":"), k = 0;
     bool lo = part == 3 && strncmp(rest, ".lo", 3) == 0, hi = part == 3 && strncmp(rest, ".hi", 3) == 0;
     unsigned v = 0;
-    while (v < c->values_count && (strlen(c->values[v].name) != n || strncmp(c->values[v].name, place, n)))
+    while (v < c->values_count &&
+           (strlen(c->values[v].name) != n || strncmp(c->values[v].name, place, n) != 0))
         v++;
     while (k < sizeof forms / sizeof forms[0] && strcmp(forms[k].name, form) != 0)
         k++;

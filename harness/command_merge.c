@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "harness/commands.h"
+#include "harness/json_file.h"
 #include "harness/merge.h"
 
 typedef struct arguments {
@@ -52,10 +53,10 @@ static error_t option(int key, char *text, struct argp_state *state)
 
 static gdn_status print_json(const gdn_merge_result *r, gdn_error *err)
 {
-    json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:I, s:i, s:i, s:i, s:i, s:f}", "experiment", r->name,
-                          "directory", r->directory, "stores", r->stores, "tasks", r->tasks, "rows",
-                          (json_int_t)r->rows, "overlaps", r->overlaps, "conflicts", r->conflicts, "missing",
-                          r->missing, "left_out", r->left_out, "seconds", r->seconds);
+    json_t *o = json_pack("{s:s, s:o, s:i, s:i, s:I, s:i, s:i, s:i, s:i, s:f}", "experiment", r->name,
+                          "directory", gdn_json_text(r->directory), "stores", r->stores, "tasks", r->tasks,
+                          "rows", (json_int_t)r->rows, "overlaps", r->overlaps, "conflicts", r->conflicts,
+                          "missing", r->missing, "left_out", r->left_out, "seconds", r->seconds);
     bool whole = o && (json_dumpf(o, stdout, JSON_COMPACT) == 0 || ferror(stdout)); /* main looks at that */
     printf("\n");
     json_decref(o);

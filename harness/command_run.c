@@ -10,6 +10,7 @@
 #include "harness/commands.h"
 #include "harness/dry_run.h"
 #include "harness/experiment.h"
+#include "harness/json_file.h"
 #include "harness/ranks.h"
 #include "harness/run.h"
 #include "harness/task.h"
@@ -122,10 +123,10 @@ static void tell(const arguments *a, const gdn_run_result *r)
 {
     if (a->json) {
         json_t *o =
-            json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:I}", "experiment", r->name, "directory",
-                      r->directory, "backend", r->backend, "tasks", r->tasks, "tasks_run", r->tasks_run,
-                      "seconds", r->seconds, "export_seconds", r->export_seconds, "certify_share",
-                      r->certify_share, "rows_below_reference", (json_int_t)r->below);
+            json_pack("{s:s, s:o, s:s, s:i, s:i, s:f, s:f, s:f, s:I}", "experiment", r->name, "directory",
+                      gdn_json_text(r->directory), "backend", r->backend, "tasks", r->tasks, "tasks_run",
+                      r->tasks_run, "seconds", r->seconds, "export_seconds", r->export_seconds,
+                      "certify_share", r->certify_share, "rows_below_reference", (json_int_t)r->below);
         json_dumpf(o, stdout, JSON_COMPACT);
         printf("\n");
         json_decref(o);
@@ -150,7 +151,7 @@ static void tell(const arguments *a, const gdn_run_result *r)
 static gdn_status foretell(const arguments *a, const char *experiment, gdn_error *err)
 {
     gdn_dry_run d;
-    gdn_status status = gdn_run_dry(experiment, &a->run, &d, err);
+    gdn_status status = gdn_ranks_agree(gdn_run_dry(experiment, &a->run, &d, err), true, err);
     return status || gdn_ranks_here()->rank ? status : gdn_dry_run_print(&d, a->json, stdout, err);
 }
 
@@ -188,6 +189,8 @@ gdn_status gdn_command_run(int argc, char **argv, gdn_error *err)
         .err = err};
     int done = 0;
     gdn_status status = gdn_ranks_start(err);
+    if (!gdn_ranks_speaks() && !freopen("/dev/null", "w", stdout)) /* one --help for all ranks */
+        status = gdn_fail(err, GDN_MACHINE, "/dev/null: cannot be opened");
     if (!status)
         status = gdn_parse(&argp, argc, argv, &a, &done, err);
     if (done)
@@ -209,5 +212,11 @@ gdn_status gdn_command_run(int argc, char **argv, gdn_error *err)
         if (gdn_ranks_here()->rank == 0 && !a.dry)
             tell(&a, &r);
     }
-    return gdn_ranks_speaks() ? status : GDN_OK;
+    const gdn_ranks *here = gdn_ranks_here();
+    gdn_error said = *err;
+    if (!gdn_ranks_speaks())
+        return GDN_OK;
+    if (status && here->rank > 0)
+        gdn_fail(err, status, "rank %d on %s: %s", here->rank, here->host, said.text);
+    return status;
 }

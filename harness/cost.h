@@ -61,8 +61,15 @@ gdn_status gdn_cost_calibrate(const gdn_task *task, int threads, double seconds,
 /* When the last of n tasks ends that `workers` take in this order, each as it becomes free. */
 double gdn_cost_schedule(const double *seconds, int n, int workers);
 
-/* Seconds of one thread a row: made of sums, and committed, which one thread does at a time. */
-extern const double gdn_cost_row, gdn_cost_commit;
+/* Seconds of one thread a row. */
+typedef struct gdn_row_cost {
+    double made, committed; /* of sums; into the store, which one thread does at a time */
+    double exported;        /* into all files together */
+    double bootstrap;       /* more, for each seed beyond thirty */
+} gdn_row_cost;
+
+/* By how long this machine takes over some lines of CSV. */
+gdn_row_cost gdn_cost_rows(void);
 
 /* What writing the files of an experiment takes. */
 typedef struct gdn_export_cost {
@@ -73,6 +80,7 @@ typedef struct gdn_export_cost {
 } gdn_export_cost;
 
 /* all: of all tasks; groups: lines of summary.csv. */
-gdn_export_cost gdn_cost_export(const gdn_task_size *all, double groups, int threads);
+gdn_export_cost gdn_cost_export(const gdn_task_size *all, double groups, double seeds, int threads,
+                                const gdn_row_cost *row);
 
 #endif

@@ -34,6 +34,7 @@ typedef struct estimate {
     kind *kinds; /* [count] */
     int count, workers;
     double *seconds; /* [p->n] of each task that is to be run */
+    gdn_row_cost row;
 } estimate;
 
 static kind *kind_of(const estimate *x, const gdn_task *t)
@@ -110,9 +111,9 @@ static gdn_status time_tasks(estimate *x, gdn_error *err)
         if (!status)
             status = gdn_task_work(t, &work, err);
         x->seconds[i] =
-            gdn_rates_seconds(&k->rates, &work) + (double)size.rows * (gdn_cost_row + gdn_cost_commit);
+            gdn_rates_seconds(&k->rates, &work) + (double)size.rows * (x->row.made + x->row.committed);
         x->d->cpu_seconds += x->seconds[i] * k->rates.cpu;
-        commits += (double)size.rows * gdn_cost_commit;
+        commits += (double)size.rows * x->row.committed;
     }
     x->d->task_seconds = fmax(gdn_cost_schedule(x->seconds, x->p->n, x->workers), commits);
     return status;
@@ -157,6 +158,7 @@ static gdn_status estimate_all(estimate *x, const gdn_experiment *e, const gdn_r
     gdn_task_size all;
     double largest, groups, probes = 0, gpu = 0, memory = 0, base = peak_memory();
     int at_once = gdn_run_at_once(p, o, backend);
+    x->row = gdn_cost_rows();
     x->workers = at_once * d->ranks < p->n ? at_once * d->ranks : p->n;
     gdn_status status = calibrate(x, at_once < p->n ? at_once : p->n, err);
     for (int i = 0; i < x->count; i++)
@@ -181,7 +183,8 @@ static gdn_status estimate_all(estimate *x, const gdn_experiment *e, const gdn_r
     d->temporary = p->n ? fmax(largest / fmax((double)all.rows, 1) * all.stored, 4e6) : 0;
     if (o->shard.count)
         return GDN_OK;
-    gdn_export_cost files = gdn_cost_export(&all, groups, o->jobs * gdn_ranks_here()->local_size);
+    gdn_export_cost files =
+        gdn_cost_export(&all, groups, e->file->seeds, o->jobs * gdn_ranks_here()->local_size, &x->row);
     d->file_seconds = files.seconds + probes;
     d->files = files.files;
     d->host = fmax(d->host, files.host + 12e6);
@@ -196,7 +199,6 @@ gdn_status gdn_run_dry(const char *path, const gdn_run_options *o, gdn_dry_run *
     gdn_run_result r = {.tasks = 0};
     gdn_pool p = {.jobs = o->jobs,
                   .all_jobs = o->jobs * here->size,
-                  .sharing = 1,
                   .err = err,
                   .origin = gdn_origin_here()};
     gdn_strangers others;
@@ -208,6 +210,7 @@ gdn_status gdn_run_dry(const char *path, const gdn_run_options *o, gdn_dry_run *
     *d = (gdn_dry_run){.ranks = here->size, .threads = p.all_jobs};
     const gdn_backend *backend = &gdn_backend_cpu;
     gdn_status status = gdn_run_prepare(path, o, &backend, &e, &p, &r, err);
+    p.sharing = gdn_ranks_alike(p.place); /* all ranks, whatever their status */
     double prepared = gdn_seconds_since(&start);
     if (!status)
         status = open_store(&p, &r, err);
@@ -232,20 +235,6 @@ gdn_status gdn_run_dry(const char *path, const gdn_run_options *o, gdn_dry_run *
 }
 
 /* ---- printing ---- */
-
-/* 3725 s as "1 h 02 min". */
-static const char *duration(double s, char *out, size_t size)
-{
-    if (s < 10)
-        snprintf(out, size, "%.1f s", s);
-    else if (s < 60)
-        snprintf(out, size, "%.0f s", s);
-    else if (s < 3600)
-        snprintf(out, size, "%d min %02d s", (int)s / 60, (int)s % 60);
-    else
-        snprintf(out, size, "%d h %02d min", (int)(s / 3600), (int)fmod(s, 3600) / 60);
-    return out;
-}
 
 static const char *bytes(double x, char *out, size_t size)
 {
@@ -290,11 +279,13 @@ gdn_status gdn_dry_run_print(const gdn_dry_run *d, bool json, FILE *to, gdn_erro
     fprintf(to, " (%s):\n", d->backend);
     fprintf(to, "  tasks   %d, %d of them done already\n", d->tasks, d->done);
     fprintf(to, "  rows    %" PRId64 "\n", d->rows);
-    fprintf(to, "  time    %s: tasks %s, files %s\n", duration(d->seconds, a, sizeof a),
-            duration(d->task_seconds, b, sizeof b), duration(d->file_seconds, c, sizeof c));
-    fprintf(to, "  memory  %s%s", bytes(d->host, a, sizeof a), d->ranks > 1 ? " a rank" : "");
+    fprintf(to, "  time    %s: tasks %s, files %s\n", gdn_duration(d->seconds, a, sizeof a),
+            gdn_duration(d->task_seconds, b, sizeof b), gdn_duration(d->file_seconds, c, sizeof c));
+    const double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    fprintf(to, "  memory  %s%s of this machine's %s", bytes(d->host, a, sizeof a),
+            d->ranks > 1 ? " a rank" : "", bytes(machine, b, sizeof b));
     if (d->device > 0)
-        fprintf(to, ", %s of the GPU", bytes(d->device, b, sizeof b));
+        fprintf(to, ", %s of the GPU's", bytes(d->device, b, sizeof b));
     fprintf(to, "\n  disk    store.db %s, CSV files %s, temporary files %s\n", bytes(d->store, a, sizeof a),
             bytes(d->files, b, sizeof b), bytes(d->temporary, c, sizeof c));
     return GDN_OK;

@@ -101,7 +101,7 @@ static const char *numbers(const gdn_layer_place *place, int n, char *out, size_
 
 static bool wanted(const gdn_checkpoint_spec *spec, int layer)
 {
-    bool named = spec->layers == NULL;
+    bool named = spec->layers_count == 0;
     for (unsigned i = 0; i < spec->layers_count; i++)
         named |= spec->layers[i] == layer;
     return named;

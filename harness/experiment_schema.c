@@ -19,10 +19,11 @@ const char *const gdn_state_layout_names[GDN_STATE_LAYOUTS] = {"kv", "vk"};
 #define MAPPING(key, type, field, fields)                                                                    \
     CYAML_FIELD_MAPPING_PTR(key, CYAML_FLAG_POINTER | OPTIONAL, type, field, fields)
 #define CHOICE(key, type, field, table)                                                                      \
-    CYAML_FIELD_ENUM(key, CYAML_FLAG_STRICT | OPTIONAL, type, field, table, sizeof table / sizeof table[0])
+    CYAML_FIELD_ENUM(key, CYAML_FLAG_STRICT | OPTIONAL, type, field, table,                                  \
+                     sizeof(table) / sizeof((table)[0]))
 #define CHOICE_PTR(key, type, field, table)                                                                  \
     CYAML_FIELD_ENUM_PTR(key, CYAML_FLAG_STRICT | CYAML_FLAG_POINTER | OPTIONAL, type, field, table,         \
-                         sizeof table / sizeof table[0])
+                         sizeof(table) / sizeof((table)[0]))
 
 static const cyaml_strval_t keys_table[] = {
     {"isotropic", GDN_KEYS_ISOTROPIC}, {"low-rank", GDN_KEYS_LOW_RANK}, {"low-rank-spread", GDN_KEYS_SPREAD},

@@ -88,13 +88,18 @@ static gdn_status cells(gdn_store *store, FILE *f, const char *const *ids, int n
         char *text = NULL;
         size_t size = 0;
         gdn_error own = {""};
-        gdn_status status =
-            cells_part(gdn_store_path(store), ids, n, (uint64_t)part, bits, &text, &size, &own);
+        gdn_status status, before;
+#pragma omp atomic read
+        before = result;
+        if (before) /* a part has failed: no other is sorted in vain */
+            continue;
+        status = cells_part(gdn_store_path(store), ids, n, (uint64_t)part, bits, &text, &size, &own);
 #pragma omp ordered
         {
             if (!status && !result)
                 fwrite(text, 1, size, f); /* the file's errors are seen when it is closed */
             if (status && !result) {
+#pragma omp atomic write
                 result = status;
                 *err = own;
             }
@@ -264,13 +269,14 @@ static double measure_of(const gdn_member *m, measure which)
     return NAN;
 }
 
-/* Those of n members that are numbers into x: [n]; returns how many. */
+/* Those of n members that are numbers into x: [n]; returns how many. A head whose error is no number enters
+ * nothing, its gamma and prediction neither. */
 static size_t gather(const gdn_member *m, size_t n, measure which, gdn_drawn *x)
 {
     size_t have = 0;
     for (size_t i = 0; i < n; i++) {
         double value = measure_of(&m[i], which);
-        if (!isnan(value))
+        if (!isnan(value) && m[i].flag != GDN_NONFINITE)
             x[have++] = (gdn_drawn){value, m[i].seed};
     }
     return have;

@@ -34,7 +34,7 @@ static gdn_status no_room(gdn_error *err)
                     "cannot sort the rows: temporary files: %s (SQLITE_TMPDIR names another directory for "
                     "them); committed "
                     "tasks are safe, run again to resume",
-                    strerror(errno));
+                    errno ? strerror(errno) : "cut short");
 }
 
 /* A file without a name, where SQLite has its own. */
@@ -58,7 +58,10 @@ static gdn_status put(int fd, const gdn_member *m, size_t n, int64_t at, gdn_err
     const char *from = (const char *)m;
     off_t where = (off_t)at * (off_t)sizeof *m;
     for (size_t left = n * sizeof *m; left > 0;) {
+        errno = 0;
         ssize_t wrote = pwrite(fd, from, left, where);
+        if (wrote < 0 && errno == EINTR)
+            continue;
         if (wrote <= 0)
             return no_room(err);
         from += wrote;
@@ -73,7 +76,10 @@ static gdn_status get(int fd, gdn_member *m, size_t n, int64_t at, gdn_error *er
     char *to = (char *)m;
     off_t where = (off_t)at * (off_t)sizeof *m;
     for (size_t left = n * sizeof *m; left > 0;) {
+        errno = 0;
         ssize_t had = pread(fd, to, left, where);
+        if (had < 0 && errno == EINTR)
+            continue;
         if (had <= 0)
             return no_room(err);
         to += had;

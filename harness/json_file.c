@@ -129,6 +129,18 @@ done:
     return status;
 }
 
+json_t *gdn_json_text(const char *text)
+{
+    json_t *given = json_string(text);
+    if (given)
+        return given;
+    size_t size = 4 * strlen(text) + 8; /* bytes as \xNN */
+    char *shown = malloc(size);
+    given = shown ? json_string(gdn_shown(text, shown, size)) : NULL;
+    free(shown);
+    return given;
+}
+
 json_t *gdn_json_number(double x)
 {
     return isfinite(x) ? json_real(x) : json_null();

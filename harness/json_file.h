@@ -23,6 +23,9 @@ gdn_status gdn_json_read(const char *path, json_t **out, gdn_error *err);
 /* The same of bytes: [n] in memory; path: what they are called. */
 gdn_status gdn_json_parse(const char *bytes, size_t n, const char *path, json_t **out, gdn_error *err);
 
+/* Text from outside; JSON is UTF-8, and what is not is escaped (harness/shown.h). NULL: no memory. */
+json_t *gdn_json_text(const char *text);
+
 /* A number for a file of ours: JSON has no NaN or infinity, they are null. */
 json_t *gdn_json_number(double x);
 

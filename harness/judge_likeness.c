@@ -5,8 +5,8 @@
 #include "harness/judge_parts.h"
 
 /* The stored parameters that the kernel ran on. Arrays: [H], [H], [dv] */
-static gdn_status stored(const gdn_judge *j, const gdn_source *s, double *decay, double *dt_bias,
-                         double *weight, gdn_params *out)
+static void stored(const gdn_judge *j, const gdn_source *s, double *decay, double *dt_bias, double *weight,
+                   gdn_params *out)
 {
     const gdn_profile *p = &j->plan->e.profiles[gdn_experiment_profile(&j->plan->e, j->options.profile)];
     for (int h = 0; h < s->shape.heads; h++) {
@@ -23,7 +23,6 @@ static gdn_status stored(const gdn_judge *j, const gdn_source *s, double *decay,
                         .beta_shift = s->beta_shift,
                         .l2norm_off = s->l2norm_off,
                         .scale = s->scale};
-    return GDN_OK;
 }
 
 static gdn_status find(const gdn_judge *j, gdn_source *s, const gdn_recorded *kernel,
@@ -34,10 +33,10 @@ static gdn_status find(const gdn_judge *j, gdn_source *s, const gdn_recorded *ke
     gdn_params params;
     size_t H = (size_t)s->shape.heads, dv = (size_t)s->shape.dv;
     double *room = gdn_calloc(2 * H + dv, sizeof *room);
-    gdn_status status =
-        room ? stored(j, s, room, room + H, room + 2 * H, &params) : gdn_no_memory(err, "stored parameters");
-    if (!status)
-        status = gdn_likeness_find(s, kernel, &params, j->options.jobs, out, err);
+    if (!room)
+        return gdn_no_memory(err, "stored parameters");
+    stored(j, s, room, room + H, room + 2 * H, &params);
+    gdn_status status = gdn_likeness_find(s, kernel, &params, j->options.jobs, out, err);
     free(room);
     return status;
 }

@@ -73,8 +73,11 @@ gdn_status gdn_judge_pass_or_fail(const gdn_judge *j, gdn_judged *x, gdn_error *
     bool passes = value <= c->limit, small = false;
     if (!passes && c->outright > 0)
         status = outright(j, x, c->outright, &small, err);
+    char how[64] = "";
+    if (small)
+        snprintf(how, sizeof how, ", but no error above %g: passes outright", c->outright);
     also(x, passes || small, "%s: %s %.3g, limit %g%s", c->name, gdn_criterion_metric_names[c->metric], value,
-         c->limit, small ? ", but no error above 1e-6: passes outright" : "");
+         c->limit, how);
     return status;
 }
 

@@ -190,7 +190,7 @@ static bool says_something(const comparison *k, const gdn_candidate *c, gdn_quan
     const gdn_recipe *recipe = c->recipe ? gdn_recipe_by_name(c->recipe) : NULL;
     if (!k->wanted[q] || ((c->when & GDN_WHEN_Y) && q != GDN_Q_Y) ||
         ((c->when & GDN_WHEN_GATE) && !k->source->has_parameters) ||
-        ((c->when & GDN_WHEN_DECODES) && longest(k) <= recipe->prefill) ||
+        ((c->when & GDN_WHEN_DECODES) && recipe && longest(k) <= recipe->prefill) ||
         ((c->when & GDN_WHEN_NARROW) && (grid == GDN_FP32 || grid == GDN_FP64)))
         return false;
     return c->kind != GDN_CANDIDATE_ROUND || grid != GDN_FP64;

@@ -184,7 +184,7 @@ static int say(char *out, size_t size, gdn_likeness_verdict verdict, const findi
 void gdn_likeness_conclude(const gdn_likeness_shared *all, int n, gdn_quantity q, int64_t tokens,
                            gdn_likeness *out)
 {
-    finding f[GDN_LIKENESS_ROWS];
+    finding f[GDN_LIKENESS_ROWS] = {{0}};
     out->rows = n;
     for (int i = 0; i < n; i++) {
         f[i] = find(&all[i], out->grid, q);

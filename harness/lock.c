@@ -39,7 +39,7 @@ static void write_holder(int fd)
 
 gdn_status gdn_lock_take(gdn_lock *lock, const char *path, gdn_error *err)
 {
-    lock->fd = 0;
+    lock->fd = -1;
     if (snprintf(lock->path, sizeof lock->path, "%s-lock", path) >= (int)sizeof lock->path)
         return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", path);
     for (;;) {
@@ -63,8 +63,9 @@ gdn_status gdn_lock_take(gdn_lock *lock, const char *path, gdn_error *err)
                             "%s: another gdnprec%s%s%s is writing to it; wait for its end, or choose another "
                             "--results directory",
                             path, *holder ? " (" : "", holder, *holder ? ")" : "");
-        } else if (errno != EINTR) { /* no locks here */
-            unlink(lock->path);
+        } else if (errno != EINTR) { /* the file stays: it may be another's */
+            fprintf(stderr, "%s: no lock on it (%s): let no other gdnprec write there\n", path,
+                    strerror(errno));
             close(fd);
             return GDN_OK;
         }
@@ -74,9 +75,9 @@ gdn_status gdn_lock_take(gdn_lock *lock, const char *path, gdn_error *err)
 
 void gdn_lock_release(gdn_lock *lock)
 {
-    if (lock->fd <= 0)
+    if (lock->fd < 0)
         return;
     unlink(lock->path); /* while it is ours */
     close(lock->fd);
-    lock->fd = 0;
+    lock->fd = -1;
 }

@@ -9,13 +9,14 @@
 #include "base/status.h"
 
 typedef struct gdn_lock {
-    int fd; /* 0: not taken */
+    int fd; /* -1: not taken */
     char path[4224];
 } gdn_lock;
 
 /*
  * Take the lock for writing to `path`. GDN_BAD_INPUT when another process has it; the sentence names that
- * one. A file system that knows no locks is no reason to fail: the caller writes at its own risk there.
+ * one. A file system that knows no locks is no reason to fail: a line on stderr says so, the lock is not
+ * taken.
  */
 gdn_status gdn_lock_take(gdn_lock *lock, const char *path, gdn_error *err);
 void gdn_lock_release(gdn_lock *lock);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "harness/finish.h"
+#include "harness/json_file.h"
 #include "harness/lock.h"
 #include "harness/merge_parts.h"
 #include "harness/origin.h"
@@ -24,6 +25,7 @@ typedef struct merge {
     FILE *out;
     gdn_merge_plan plan;
     int *from;        /* [plan.tasks] the first source that has it, or -1 */
+    bool *apart;      /* [plan.tasks] sources differ over it */
     const char **ids; /* [r->tasks] of the tasks that are there, in order */
     char first[640];  /* conflict, in words */
 } merge;
@@ -54,8 +56,10 @@ static gdn_status conflict(merge *m, int task, int source, gdn_error *err)
              "%s, seed %" PRIu64 " (task %s) is another in %.100s than in %.100s, first in %.300s",
              population_of(m, t), t->seed, t->id, store[1], store[0], where);
     fprintf(m->out, "CONFLICT %s\n", text);
-    if (m->r->conflicts++ == 0)
+    if (m->r->conflicts == 0)
         snprintf(m->first, sizeof m->first, "%s", text);
+    m->r->conflicts += !m->apart[task];
+    m->apart[task] = true;
     return GDN_OK;
 }
 
@@ -69,8 +73,7 @@ static gdn_status meet(merge *m, int task, int source, const gdn_task_record *re
                        gdn_error *err)
 {
     const gdn_task *t = &m->plan.task[task];
-    if (!record->population || strcmp(record->population, population_of(m, t)) != 0 ||
-        record->seed != (int64_t)t->seed)
+    if (strcmp(record->population, population_of(m, t)) != 0 || record->seed != (int64_t)t->seed)
         return gdn_fail(err, GDN_BAD_INPUT,
                         "%.300s: task %s should be %s, seed %" PRIu64 ": the store is damaged",
                         m->plan.source[source].store, t->id, population_of(m, t), t->seed);
@@ -154,8 +157,10 @@ static gdn_status survey(merge *m, gdn_error *err)
     gdn_merge_result *r = m->r;
     gdn_checksum *sums = gdn_calloc((size_t)m->plan.tasks, sizeof *sums);
     m->from = gdn_calloc((size_t)m->plan.tasks, sizeof *m->from);
+    m->apart = gdn_calloc((size_t)m->plan.tasks, sizeof *m->apart);
     m->ids = gdn_calloc((size_t)m->plan.tasks, sizeof *m->ids);
-    gdn_status status = sums && m->from && m->ids ? GDN_OK : gdn_no_memory(err, "the list of tasks");
+    gdn_status status =
+        sums && m->from && m->apart && m->ids ? GDN_OK : gdn_no_memory(err, "the list of tasks");
     for (int i = 0; i < m->plan.tasks && !status; i++)
         m->from[i] = -1;
     for (int i = 0; i < m->plan.sources && !status; i++)
@@ -225,38 +230,37 @@ static json_t *what_was_merged(const merge *m)
 {
     json_t *stores = json_array();
     for (int i = 0; i < m->plan.sources; i++)
-        json_array_append_new(stores, json_pack("{s:s, s:i}", "store", m->plan.source[i].store, "tasks",
-                                                m->plan.source[i].tasks));
+        json_array_append_new(stores, json_pack("{s:o, s:i}", "store", gdn_json_text(m->plan.source[i].store),
+                                                "tasks", m->plan.source[i].tasks));
     return json_pack("{s:o, s:i, s:i}", "stores", stores, "overlaps", m->r->overlaps, "missing",
                      m->r->missing);
 }
 
 /* The store under its name, for good; whoever was faster has it. */
-static gdn_status settle(const char *from, const char *to, const char *directory, gdn_error *err)
+static gdn_status settle(const char *from, const char *to, gdn_error *err)
 {
-    char journal[PATH_MAX + 16];
-    snprintf(journal, sizeof journal, "%s-wal", from);
-    if (access(journal, F_OK) == 0)
-        return gdn_fail(err, GDN_MACHINE, "%.400s: cannot write the store to its end", from);
-    int fd = open(from, O_RDONLY), at = open(directory, O_RDONLY | O_DIRECTORY);
-    bool fine = fd >= 0 && at >= 0 && fsync(fd) == 0;
+    int fd = open(from, O_RDONLY | O_CLOEXEC);
+    bool fine = fd >= 0 && fsync(fd) == 0;
     if (fine &&
         renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE)) /* not on this file system or kernel */
         fine = (errno == EINVAL || errno == ENOSYS) && access(to, F_OK) != 0 && rename(from, to) == 0;
-    fine = fine && fsync(at) == 0;
     int why = errno;
+    if (fine && !gdn_keep_name(to)) {
+        fine = false;
+        why = errno;
+        unlink(to);
+    }
     if (fd >= 0)
         close(fd);
-    if (at >= 0)
-        close(at);
     return fine ? GDN_OK
-                : gdn_fail(err, why == EEXIST ? GDN_BAD_INPUT : GDN_MACHINE, "%.400s: cannot be made: %s", to,
-                           strerror(why));
+                : gdn_fail(err, why == EEXIST ? GDN_BAD_INPUT : GDN_MACHINE, "%.400s: cannot be made: %s%s",
+                           to, strerror(why),
+                           why == EEXIST ? "" : " (mend that and run the same command again)");
 }
 
 static void discard(const char *store)
 {
-    static const char *const parts[] = {"", "-wal", "-shm"};
+    static const char *const parts[] = {"", "-wal", "-shm", "-journal"};
     char path[PATH_MAX + 16];
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         snprintf(path, sizeof path, "%s%s", store, parts[i]);
@@ -284,19 +288,22 @@ static gdn_status write_results(merge *m, const char *store, const struct timesp
         status = take_all(m, s, err);
     if (!status)
         status = gdn_finish(m->plan.experiment, s, r->directory, m->ids, r->tasks, &facts, err);
+    if (!status)
+        status = gdn_store_checkpoint(s, err);
     gdn_status closed = gdn_store_close(s, &second);
     if (!status && closed) {
         *err = second;
         status = closed;
     }
     if (!status)
-        status = settle(temporary, store, r->directory, err);
+        status = settle(temporary, store, err);
+    bool settled = !status;
     r->seconds = facts.seconds = gdn_seconds_since(start);
     facts.merged = what_was_merged(m);
     if (!status)
         status = gdn_manifest_write(m->plan.experiment, r->directory, &facts, err);
     if (status)
-        discard(temporary);
+        discard(settled ? store : temporary);
     json_decref(facts.merged);
     json_decref(facts.origins);
     return status;
@@ -322,7 +329,7 @@ gdn_status gdn_merge(const gdn_merge_options *o, gdn_merge_result *r, FILE *out,
     merge m = {.o = o, .r = r, .out = out};
     char store[PATH_MAX];
     struct timespec start;
-    gdn_lock lock = {.fd = 0};
+    gdn_lock lock = {.fd = -1};
     clock_gettime(CLOCK_MONOTONIC, &start);
     *r = (gdn_merge_result){.tasks = 0};
     gdn_status status = gdn_merge_plan_make(o, &m.plan, err);
@@ -346,6 +353,7 @@ gdn_status gdn_merge(const gdn_merge_options *o, gdn_merge_result *r, FILE *out,
     if (status && r->directory[0] && !there)
         rmdir(r->directory); /* if nothing is in it */
     free(m.from);
+    free(m.apart);
     free(m.ids);
     gdn_merge_plan_free(&m.plan);
     return status;

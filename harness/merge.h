@@ -37,10 +37,11 @@ typedef struct gdn_merge_options {
 typedef struct gdn_merge_result {
     char directory[4096];
     char name[128];
-    int stores, tasks;       /* read; in the new one */
-    int overlaps, conflicts; /* tasks in a store more, with equal rows or others */
-    int missing;             /* tasks of the experiment in no store */
-    int left_out;            /* tasks that are not the experiment's */
+    int stores, tasks; /* read; in the new one */
+    int overlaps;      /* times that a task is in one more store, with equal rows */
+    int conflicts;     /* tasks of which stores have other rows */
+    int missing;       /* tasks of the experiment in no store */
+    int left_out;      /* tasks that are not the experiment's */
     int64_t rows;
     double seconds;
 } gdn_merge_result;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* merge_plan -- which stores are merged, and which tasks they should have; see merge_parts.h. */
-#include <glob.h>
+#include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,10 @@
 
 #include "harness/backend.h"
 #include "harness/commands.h"
+#include "harness/json_file.h"
 #include "harness/merge_parts.h"
+
+enum { MOST_JOBS = 1000000000 }; /* of all manifests */
 
 /* ---- the stores ---- */
 
@@ -34,7 +38,34 @@ static bool is_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* A store, or DIR/store.db and DIR/shard-*-of-*\/store.db, as far as they are there. */
+static int is_shard(const struct dirent *d)
+{
+    int i, n;
+    char more;
+    return sscanf(d->d_name, "shard-%d-of-%d%c", &i, &n, &more) == 2;
+}
+
+/* The stores of the shards below a directory. */
+static gdn_status find_shards(gdn_merge_plan *p, const char *given, gdn_error *err)
+{
+    char path[PATH_MAX];
+    struct dirent **name = NULL;
+    int n = scandir(given, &name, is_shard, alphasort);
+    gdn_status status = n >= 0 ? GDN_OK
+                               : gdn_fail(err, GDN_BAD_INPUT, "merge: %.400s: cannot read the directory: %s",
+                                          given, strerror(errno));
+    for (int i = 0; i < n; i++) {
+        if (snprintf(path, sizeof path, "%s/%s/store.db", given, name[i]->d_name) >= (int)sizeof path)
+            status = gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", given);
+        else if (!status && access(path, F_OK) == 0)
+            status = add_source(p, path, err);
+        free(name[i]);
+    }
+    free(name);
+    return status;
+}
+
+/* A store, or DIR/store.db and DIR/shard-I-of-N/store.db, as far as they are there. */
 static gdn_status find_stores(gdn_merge_plan *p, const char *given, gdn_error *err)
 {
     char path[PATH_MAX];
@@ -44,16 +75,13 @@ static gdn_status find_stores(gdn_merge_plan *p, const char *given, gdn_error *e
                    : gdn_fail(err, GDN_BAD_INPUT, "merge: %.400s: there is no such file or directory", given);
     if (snprintf(path, sizeof path, "%s/store.db", given) >= (int)sizeof path - 32)
         return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", given);
-    bool own = access(path, F_OK) == 0;
-    glob_t g = {0};
-    gdn_status status = own ? add_source(p, path, err) : GDN_OK;
-    snprintf(path, sizeof path, "%s/shard-*-of-*/store.db", given);
-    if (glob(path, 0, NULL, &g) != 0 && !own)
+    int before = p->sources;
+    gdn_status status = access(path, F_OK) == 0 ? add_source(p, path, err) : GDN_OK;
+    if (!status)
+        status = find_shards(p, given, err);
+    if (!status && p->sources == before)
         status = gdn_fail(err, GDN_BAD_INPUT,
                           "merge: %.400s: there is no store.db in it, nor a shard-I-of-N with one", given);
-    for (size_t i = 0; i < g.gl_pathc && !status; i++)
-        status = add_source(p, g.gl_pathv[i], err);
-    globfree(&g);
     return status;
 }
 
@@ -66,41 +94,47 @@ static void join(int *first, int *last, int low, int high)
         *last = high;
 }
 
-/* Open the store once: it is one, and has tasks of seeds that join those from *first to *last. */
-static gdn_status read_seeds(const char *store, int *first, int *last, gdn_error *err)
+/* Open the store once: it is one, and the seeds of its tasks join those from *first to *last. Populations
+ * from files have none; e: NULL where it is not known. */
+static gdn_status read_seeds(const char *store, const gdn_experiment *e, int *first, int *last,
+                             gdn_error *err)
 {
     gdn_store *s = NULL;
     gdn_error ignored;
-    int low = 0, high = 0;
     gdn_status status = gdn_store_read(store, &s, err);
-    if (!status)
-        status = gdn_store_seeds(s, &low, &high, err);
-    join(first, last, low, high);
+    for (unsigned i = 0; e && i < e->file->populations_count && !status; i++) {
+        int low = 0, high = 0;
+        if (!e->file->populations[i].file)
+            status = gdn_store_seeds(s, e->file->populations[i].name, &low, &high, err);
+        join(first, last, low, high);
+    }
     gdn_store_close(s, &ignored);
     return status;
 }
 
-/* manifest.json beside the store; none where the shard has not run to its end. */
-static gdn_status read_manifest(gdn_merge_source *s, gdn_error *err)
+/* manifest.json beside the store; none where the shard has not run to its end. threads: of those before. */
+static gdn_status read_manifest(gdn_merge_source *s, int threads, gdn_error *err)
 {
     char path[PATH_MAX];
     const char *slash = strrchr(s->store, '/');
-    json_error_t why;
     int length = slash ? (int)(slash - s->store) + 1 : 0;
     if (snprintf(path, sizeof path, "%.*smanifest.json", length, s->store) >= (int)sizeof path)
         return gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", s->store);
     if (access(path, F_OK) != 0)
         return GDN_OK;
-    s->manifest = json_load_file(path, 0, &why);
+    gdn_status status = gdn_json_read(path, &s->manifest, err);
+    if (status)
+        return status;
     const json_t *e = json_object_get(s->manifest, "experiment"),
                  *seeds = json_object_get(s->manifest, "seeds");
-    json_int_t first = json_integer_value(json_array_get(seeds, 0));
-    if (!s->manifest)
-        return gdn_fail(err, GDN_BAD_INPUT, "%.400s:%d: %.200s", path, why.line, why.text);
+    json_int_t first = json_integer_value(json_array_get(seeds, 0)),
+               jobs = json_integer_value(json_object_get(s->manifest, "jobs"));
     if (!json_is_string(json_object_get(e, "text")) || !json_is_string(json_object_get(e, "file")))
         return gdn_fail(err, GDN_BAD_INPUT, "%.400s: experiment: a text and a file are wanted", path);
     if (first < 1 || first > 1000000000 || json_array_size(seeds) > 100000)
         return gdn_fail(err, GDN_BAD_INPUT, "%.400s: seeds: they are no seeds of a run", path);
+    if (jobs < 1 || jobs > MOST_JOBS - threads)
+        return gdn_fail(err, GDN_BAD_INPUT, "%.400s: jobs: they are no threads of a run", path);
     return GDN_OK;
 }
 
@@ -148,10 +182,17 @@ static void home_of(const char *given, char *path, size_t size)
                  strrchr(given, '/') ? strrchr(given, '/') + 1 : given);
 }
 
-/* Its tasks of the seeds from..to. */
-static gdn_status load(gdn_merge_plan *p, const gdn_merge_source *first, int from, int to, gdn_error *err)
+static gdn_status load(gdn_merge_plan *p, const gdn_merge_source *first, gdn_error *err)
 {
     char path[2 * PATH_MAX];
+    home_of(text_of(first, "file"), path, sizeof path);
+    return gdn_experiment_load_text(path, text_of(first, "text"), &p->experiment, err);
+}
+
+/* Its tasks of the seeds from..to. */
+static gdn_status make_tasks(gdn_merge_plan *p, const gdn_merge_source *first, int from, int to,
+                             gdn_error *err)
+{
     if (to - from >= 100000)
         return gdn_fail(err, GDN_BAD_INPUT,
                         "merge: the stores and their manifests name seeds from %d to %d; at most 100000 are "
@@ -161,10 +202,7 @@ static gdn_status load(gdn_merge_plan *p, const gdn_merge_source *first, int fro
     if (!backend)
         return gdn_fail(err, GDN_BAD_INPUT, "merge: %.400s: its manifest.json names no backend",
                         first->store);
-    home_of(text_of(first, "file"), path, sizeof path);
-    gdn_status status = gdn_experiment_load_text(path, text_of(first, "text"), &p->experiment, err);
-    if (!status)
-        status = gdn_experiment_limit(p->experiment, from, to - from + 1, p->max_length, err);
+    gdn_status status = gdn_experiment_limit(p->experiment, from, to - from + 1, p->max_length, err);
     if (!status)
         status = gdn_tasks_make(p->experiment, backend, &p->task, &p->tasks, err);
     return status;
@@ -178,11 +216,9 @@ gdn_status gdn_merge_plan_make(const gdn_merge_options *o, gdn_merge_plan *p, gd
     p->backend = p->device = "";
     for (int i = 0; i < o->n && !status; i++)
         status = find_stores(p, o->store[i], err);
-    for (int i = 0; i < p->sources && !status; i++)
-        status = read_seeds(p->source[i].store, &from, &to, err);
     for (int i = 0; i < p->sources && !status; i++) {
         gdn_merge_source *s = &p->source[i];
-        if ((status = read_manifest(s, err)) || !s->manifest)
+        if ((status = read_manifest(s, p->jobs, err)) || !s->manifest)
             continue;
         first = first ? first : s;
         const json_t *seeds = json_object_get(s->manifest, "seeds");
@@ -195,13 +231,17 @@ gdn_status gdn_merge_plan_make(const gdn_merge_options *o, gdn_merge_plan *p, gd
         p->device = device && !*p->device ? device : p->device;
         status = same_experiment(first, s, err);
     }
+    if (!status && first)
+        status = load(p, first, err);
+    for (int i = 0; i < p->sources && !status; i++)
+        status = read_seeds(p->source[i].store, p->experiment, &from, &to, err);
     if (!status && !first)
         return gdn_fail(
             err, GDN_BAD_INPUT,
             "merge: none of the stores has a manifest.json beside it; run one of them to its end");
     p->max_length = status ? 0 : (long)json_integer_value(json_object_get(first->manifest, "max_length"));
     join(&from, &to, p->first_seed, p->last_seed);
-    return status ? status : load(p, first, from, to, err);
+    return status ? status : make_tasks(p, first, from, to, err);
 }
 
 gdn_status gdn_merge_plan_settle(gdn_merge_plan *p, int *from, gdn_error *err)

@@ -25,6 +25,12 @@ void gdn_command_line_keep(int argc, char **argv)
         const char *word = i ? argv[i] : "gdnprec";
         n += (size_t)snprintf(command_line + n, sizeof command_line - n, "%s%s", i ? " " : "", word);
     }
+    if (n >= sizeof command_line) { /* it is cut, between two characters of UTF-8 */
+        size_t end = sizeof command_line - sizeof "...";
+        while (end > 0 && ((unsigned char)command_line[end] & 0xc0) == 0x80)
+            end--;
+        memcpy(command_line + end, "...", sizeof "...");
+    }
 }
 
 /* The first line that argp or getopt wrote, without the program's name. */

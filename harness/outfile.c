@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sha256.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,9 +24,7 @@ static gdn_status failed(const char *path, const char *what, gdn_error *err)
                                    : "");
 }
 
-/* The new name survives a loss of power once the directory is on the disk; the file's own bytes are already.
- */
-static bool keep_name(const char *path)
+bool gdn_keep_name(const char *path)
 {
     char directory[4096];
     snprintf(directory, sizeof directory, "%s", path);
@@ -64,7 +61,7 @@ gdn_status gdn_outfile_close(gdn_outfile *o, gdn_status status, gdn_error *err)
         status = failed(o->path, "write", err);
     if (!status && rename(o->temporary, o->path))
         status = failed(o->path, "rename the new file to it", err);
-    else if (!status && !keep_name(o->path))
+    else if (!status && !gdn_keep_name(o->path))
         status = failed(o->path, "write its directory", err);
     if (status)
         unlink(o->temporary);
@@ -82,7 +79,8 @@ gdn_status gdn_make_directory(const char *path, gdn_error *err)
         if (old != '/' && old != 0)
             continue;
         *slash = 0;
-        if (mkdir(part, 0777) && errno != EEXIST)
+        bool made = mkdir(part, 0777) == 0;
+        if ((!made && errno != EEXIST) || (made && !gdn_keep_name(part)))
             return failed(path, "make the directory", err);
         *slash = old;
         if (old == 0)

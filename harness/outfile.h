@@ -3,6 +3,7 @@
 #ifndef GDN_HARNESS_OUTFILE_H
 #define GDN_HARNESS_OUTFILE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/status.h"
@@ -18,7 +19,13 @@ gdn_status gdn_outfile_open(gdn_outfile *o, const char *path, gdn_error *err);
  * failure. */
 gdn_status gdn_outfile_close(gdn_outfile *o, gdn_status status, gdn_error *err);
 
-/* Create a directory and its parents; a sentence when it cannot be, or cannot be written. */
+/*
+ * Put the directory of a new name on the disk, so that the name survives a loss of power; the file's own
+ * bytes are there already. false, and errno, where that fails.
+ */
+bool gdn_keep_name(const char *path);
+
+/* Create a directory and its parents, for good; a sentence when it cannot be, or cannot be written. */
 gdn_status gdn_make_directory(const char *path, gdn_error *err);
 
 /* SHA-256 of a file as 64 hex digits. */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "harness/backend.h"
 #include "harness/pool_parts.h"
@@ -110,6 +111,7 @@ void gdn_pool_commit(gdn_pool *p, const gdn_harvest *h, const gdn_origin *by)
                               .seed = (int64_t)task->seed,
                               .seconds = h->seconds,
                               .origin = *by};
+    memcpy(record.sum, h->sum, sizeof record.sum);
     gdn_error err = {""};
     gdn_status status = GDN_OK;
 #pragma omp critical(gdn_pool_store)
@@ -118,6 +120,7 @@ void gdn_pool_commit(gdn_pool *p, const gdn_harvest *h, const gdn_origin *by)
             p->seconds += h->seconds;
             p->certify_seconds += h->rows.certify_seconds;
             status = gdn_store_commit(p->store, &record, h->rows.row, h->rows.count, &err);
+            p->committed += !status;
         }
     }
     if (status)
@@ -136,6 +139,9 @@ static void run_one(gdn_pool *p, int index)
     gdn_status status = task->backend->enter(&err);
     if (!status)
         status = gdn_task_run(task, report, &t, &h.rows, &err);
+    if (!status)
+        status =
+            gdn_rows_checksum(h.rows.row, h.rows.count, h.sum, &err); /* here, as the store is everybody's */
     h.seconds = gdn_seconds_since(&start);
     if (status == GDN_MACHINE)
         name_task(task, &err);
@@ -150,9 +156,17 @@ static void run_one(gdn_pool *p, int index)
 
 /* ---- all of them ---- */
 
+int gdn_pool_running(const gdn_pool *p)
+{
+    int n;
+#pragma omp atomic read
+    n = p->running;
+    return n;
+}
+
 static void work(gdn_pool *p)
 {
-    for (int i; (i = p->link ? gdn_link_take(p) : gdn_pool_next(p)) >= 0;)
+    for (int i; (i = p->store ? gdn_pool_next(p) : gdn_link_take(p)) >= 0;)
         run_one(p, i);
 #pragma omp atomic
     p->running--;
@@ -161,7 +175,7 @@ static void work(gdn_pool *p)
 gdn_status gdn_pool_run(gdn_pool *p, int jobs)
 {
     int talks = p->link != NULL, wanted = jobs < p->n ? jobs : p->n, threads = wanted + talks;
-#pragma omp parallel num_threads(threads) if (threads > 1)
+#pragma omp parallel num_threads(threads > 1 ? threads : 1)
     {
 #pragma omp single
         {
@@ -170,10 +184,12 @@ gdn_status gdn_pool_run(gdn_pool *p, int jobs)
                 gdn_pool_fail(p, GDN_MACHINE,
                               "OpenMP gives no thread for tasks beside the one that talks to other ranks");
         }
-        if (talks && omp_get_thread_num() == 0)
-            gdn_link_serve(p);
-        else
+        if (!talks || omp_get_thread_num() > 0)
             work(p);
+        else if (p->store)
+            gdn_link_serve_others(p);
+        else
+            gdn_link_serve_rank0(p);
     }
     gdn_progress_end(&p->progress);
     return p->status;

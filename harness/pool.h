@@ -3,7 +3,7 @@
  * pool -- tasks over threads, and over ranks (harness/ranks.h): the costliest first, each to whoever is free.
  *
  * Rank 0 has the store, hands tasks out, works on some itself and commits what all have done; the others ask
- * for tasks and send rows. harness/pool_ranks.c says how.
+ * for tasks and send rows. harness/pool_link.h says how.
  */
 #ifndef GDN_HARNESS_POOL_H
 #define GDN_HARNESS_POOL_H
@@ -17,10 +17,11 @@
 typedef struct gdn_pool {
     gdn_task *tasks; /* [count] of the experiment, on every rank the same */
     int count;
-    int *todo;    /* [n] indices of tasks that are to be run, the costliest first; rank 0 tells the others */
-    int n, next;  /* todo[next] is handed out next */
-    int jobs;     /* threads of this rank */
-    int all_jobs; /* of all ranks together */
+    int *todo;     /* [n] indices of tasks that are to be run, the costliest first; rank 0 tells the others */
+    int n, next;   /* todo[next] is handed out next */
+    int committed; /* of todo, to the store of rank 0 */
+    int jobs;      /* threads of this rank */
+    int all_jobs;  /* of all ranks together */
     gdn_store *store;                /* of rank 0; elsewhere NULL */
     gdn_origin origin;               /* of what this rank computes */
     gdn_progress progress;           /* of all ranks, on rank 0 */

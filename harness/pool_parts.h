@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pool_parts -- what pool.c and pool_ranks.c share. */
+/* pool_parts -- what harness/pool*.c share. */
 #ifndef GDN_HARNESS_POOL_PARTS_H
 #define GDN_HARNESS_POOL_PARTS_H
 
@@ -23,15 +23,23 @@ int gdn_pool_next(gdn_pool *p);
 /* On rank 0: a task's rows to the store; by: what computed them. */
 void gdn_pool_commit(gdn_pool *p, const gdn_harvest *h, const gdn_origin *by);
 
-/* ---- pool_ranks.c: on a thread that computes, and on the one that talks ---- */
+/* Threads that have not run out of tasks. */
+int gdn_pool_running(const gdn_pool *p);
 
-/* The next task for this thread, from wherever tasks come; -1: no more. */
+/* ---- pool_worker.c: on other ranks than 0 ---- */
+
+/* The next task for this thread; -1: no more. */
 int gdn_link_take(gdn_pool *p);
 
 /* Rows on their way to rank 0. */
 void gdn_link_deliver(gdn_pool *p, const gdn_harvest *h);
 
-/* Talk to the other ranks until no thread of any of them has a task. */
-void gdn_link_serve(gdn_pool *p);
+/* The thread that talks: until no thread here has a task and all is said. */
+void gdn_link_serve_rank0(gdn_pool *p);
+
+/* ---- pool_rank0.c ---- */
+
+/* The thread that talks: until no thread of any rank has a task. */
+void gdn_link_serve_others(gdn_pool *p);
 
 #endif

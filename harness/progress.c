@@ -2,6 +2,7 @@
 /* progress -- how far a run is; see progress.h. */
 #include "harness/progress.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,15 +27,15 @@ void gdn_progress_start(gdn_progress *p, const char *what, double total, const c
     p->shown = p->start;
 }
 
-/* 3725 s as "1 h 02 min". */
-static void duration(double s, char *out, size_t size)
+const char *gdn_duration(double s, char *out, size_t size)
 {
     if (s < 60)
-        snprintf(out, size, "%.0f s", s);
+        snprintf(out, size, s < 10 ? "%.1f s" : "%.0f s", s);
     else if (s < 3600)
         snprintf(out, size, "%d min %02d s", (int)s / 60, (int)s % 60);
     else
-        snprintf(out, size, "%d h %02d min", (int)(s / 3600), (int)s % 3600 / 60);
+        snprintf(out, size, "%.0f h %02d min", floor(s / 3600), (int)fmod(s, 3600) / 60);
+    return out;
 }
 
 static void show(const gdn_progress *p)
@@ -43,7 +44,7 @@ static void show(const gdn_progress *p)
     char left[32] = "?", bar[3 * WIDTH + 1] = "";
     share = share > 1 ? 1 : share;
     if (share > 0.005)
-        duration(spent * (1 - share) / share, left, sizeof left);
+        gdn_duration(spent * (1 - share) / share, left, sizeof left);
     if (!p->terminal) {
         fprintf(stderr, "%s: %3.0f %%, %.3g %s/s, %s left\n", p->what, 100 * share, p->done / spent, p->unit,
                 left);

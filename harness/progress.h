@@ -5,6 +5,7 @@
 #define GDN_HARNESS_PROGRESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <time.h>
 
 typedef struct gdn_progress {
@@ -17,6 +18,9 @@ typedef struct gdn_progress {
 
 /* Seconds of the monotonic clock since t. */
 double gdn_seconds_since(const struct timespec *t);
+
+/* 3725 s as "1 h 02 min", 4.2 s with a tenth; returns out. */
+const char *gdn_duration(double s, char *out, size_t size);
 
 void gdn_progress_start(gdn_progress *p, const char *what, double total, const char *unit, bool quiet);
 void gdn_progress_add(gdn_progress *p, double work); /* callers serialise */

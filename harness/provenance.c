@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/simd.h"
+#include "harness/json_file.h"
 #include "harness/outfile.h"
 #include "harness/row.h"
 #include "harness/source_checkpoint.h"
@@ -125,18 +126,19 @@ gdn_status gdn_manifest_write(const gdn_experiment *e, const char *directory, co
     for (int i = 1; i <= (int)e->file->seeds; i++)
         json_array_append_new(seeds, json_integer(e->seeds_before + i));
     json_t *root = json_pack(
-        "{s:i, s:{s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:s, s:b}, s:s, s:s, s:s, s:s, s:i, s:o, s:{s:s, s:s}, "
+        "{s:i, s:{s:s, s:s, s:o, s:s}, s:{s:s, s:s, s:s, s:b}, s:o, s:s, s:s, s:o, s:i, s:o, s:{s:s, s:s}, "
         "s:{s:s, s:s, s:s, s:s}, s:o, s:{s:s, s:s, s:i, s:i, s:i}, s:i, s:i, s:f, s:f, s:f, s:i, s:o}",
         "schema", GDN_SCHEMA, "experiment", "name", e->file->experiment, "question", e->file->question,
-        "file", e->path, "text", e->text, "program", "name", "gdnprec", "version", VERSION, "commit",
-        GDN_COMMIT, "dirty", GDN_DIRTY, "command", facts->command, "date", when, "backend", facts->backend,
-        "device", facts->device, "jobs", facts->jobs, "machine", machine(), "compiler", "name", COMPILER,
-        "flags", GDN_FLAGS_TEXT, "libraries", "mpfr", mpfr_get_version(), "gsl", gsl_version, "sqlite",
-        sqlite3_libversion(), "libc", gnu_get_libc_version(), "seeds", seeds, "reference", "ladder",
-        ladder->name, "meaning", ladder->summary, "precision", e->precision, "check_precision",
-        e->check_precision, "check_columns", e->check_columns, "tasks", facts->tasks, "tasks_run",
-        facts->tasks_run, "seconds", facts->seconds, "task_seconds", facts->task_seconds, "certify_share",
-        facts->certify_share, "rows_below_reference", (int)facts->below, "files", files(directory));
+        "file", gdn_json_text(e->path), "text", e->text, "program", "name", "gdnprec", "version", VERSION,
+        "commit", GDN_COMMIT, "dirty", GDN_DIRTY, "command", gdn_json_text(facts->command), "date", when,
+        "backend", facts->backend, "device", gdn_json_text(facts->device), "jobs", facts->jobs, "machine",
+        machine(), "compiler", "name", COMPILER, "flags", GDN_FLAGS_TEXT, "libraries", "mpfr",
+        mpfr_get_version(), "gsl", gsl_version, "sqlite", sqlite3_libversion(), "libc",
+        gnu_get_libc_version(), "seeds", seeds, "reference", "ladder", ladder->name, "meaning",
+        ladder->summary, "precision", e->precision, "check_precision", e->check_precision, "check_columns",
+        e->check_columns, "tasks", facts->tasks, "tasks_run", facts->tasks_run, "seconds", facts->seconds,
+        "task_seconds", facts->task_seconds, "certify_share", facts->certify_share, "rows_below_reference",
+        (int)facts->below, "files", files(directory));
     if (root && facts->export_seconds > 0)
         json_object_set_new(root, "export_seconds", json_real(facts->export_seconds));
     if (root && facts->max_length)

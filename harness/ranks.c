@@ -3,6 +3,7 @@
 #include "harness/ranks.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -33,10 +34,21 @@ static int launched(int *rank)
 }
 
 static bool silent; /* another process says what is to be said */
+static bool broken; /* the job cannot go on, and this process says why */
 
 bool gdn_ranks_speaks(void)
 {
-    return !silent;
+    return !silent || broken;
+}
+
+void gdn_ranks_break(void)
+{
+    broken = true;
+}
+
+bool gdn_ranks_broken(void)
+{
+    return broken;
 }
 
 const gdn_ranks *gdn_ranks_here(void)
@@ -53,16 +65,37 @@ void gdn_ranks_pause(void)
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
+gdn_status gdn_ranks_post(int to, int tag, const void *bytes, size_t size, gdn_error *err)
+{
+    void *copy = malloc(size);
+    if (!copy)
+        return gdn_no_memory(err, "a message to another rank");
+    memcpy(copy, bytes, size);
+    return gdn_ranks_send(to, tag, copy, size, err);
+}
+
+gdn_status gdn_ranks_wait(int tag, gdn_message *m, gdn_error *err)
+{
+    bool found = false;
+    *m = (gdn_message){0};
+    gdn_status status = gdn_ranks_receive(tag, m, &found, err);
+    while (!status && !found) {
+        gdn_ranks_pause();
+        status = gdn_ranks_receive(tag, m, &found, err);
+    }
+    return status;
+}
+
 #ifdef GDN_MPI
 #include <mpi.h>
 
 static MPI_Comm everyone = MPI_COMM_NULL, neighbours = MPI_COMM_NULL; /* all ranks; those on this host */
-static bool broken;
 
 /* Messages on their way. */
 static struct parcel {
     MPI_Request request;
     void *bytes;
+    int tag;
 } * parcels; /* [count] */
 static size_t count, room;
 
@@ -99,6 +132,9 @@ gdn_status gdn_ranks_start(gdn_error *err)
         level < MPI_THREAD_FUNNELED)
         return gdn_fail(err, GDN_MACHINE, "MPI cannot be started beside threads");
     MPI_Comm_dup(MPI_COMM_WORLD, &everyone);
+    MPI_Comm_set_errhandler(everyone, MPI_ERRORS_ARE_FATAL); /* so what MPI returns is not looked at */
+    if (gethostname(here.host, sizeof here.host - 1))
+        snprintf(here.host, sizeof here.host, "a host without a name");
     MPI_Comm_rank(everyone, &here.rank);
     MPI_Comm_size(everyone, &here.size);
     if (here.size != size)
@@ -115,17 +151,26 @@ gdn_status gdn_ranks_start(gdn_error *err)
 
 gdn_status gdn_ranks_agree(gdn_status status, bool alone, gdn_error *err)
 {
-    int own = (int)status, worst = own;
+    int own = status ? here.rank : here.size, lowest;
+    struct {
+        int status;
+        char host[sizeof here.host];
+        gdn_error said;
+    } word = {.status = (int)status, .said = *err};
     MPI_Request request;
     (void)alone; /* ranks whose work differs find that out when they meet */
     if (here.size == 1)
         return status;
-    MPI_Iallreduce(&own, &worst, 1, MPI_INT, MPI_MAX, everyone, &request);
+    MPI_Iallreduce(&own, &lowest, 1, MPI_INT, MPI_MIN, everyone, &request);
     await(&request);
-    if (worst && !status)
-        gdn_fail(err, (gdn_status)worst,
-                 "run: another rank refuses its command line or a file named there; all want the same");
-    return (gdn_status)worst;
+    if (lowest == here.size)
+        return GDN_OK;
+    memcpy(word.host, here.host, sizeof word.host);
+    MPI_Ibcast(&word, sizeof word, MPI_BYTE, lowest, everyone, &request);
+    await(&request);
+    if (lowest != here.rank)
+        gdn_fail(err, (gdn_status)word.status, "rank %d on %s: %s", lowest, word.host, word.said.text);
+    return (gdn_status)word.status;
 }
 
 int gdn_ranks_alike(uint64_t key)
@@ -190,10 +235,20 @@ gdn_status gdn_ranks_send(int to, int tag, void *bytes, size_t size, gdn_error *
     }
     struct parcel *p = &parcels[count++];
     p->bytes = bytes;
+    p->tag = tag;
     MPI_Datatype block = block_of(size);
-    MPI_Isend(bytes, 1, block, to, tag, everyone, &p->request);
+    MPI_Issend(bytes, 1, block, to, tag, everyone, &p->request); /* through when the other side takes it */
     MPI_Type_free(&block);
     return GDN_OK;
+}
+
+int gdn_ranks_under_way(int tag)
+{
+    int n = 0;
+    sweep();
+    for (size_t i = 0; i < count; i++)
+        n += parcels[i].tag == tag;
+    return n;
 }
 
 gdn_status gdn_ranks_receive(int tag, gdn_message *m, bool *found, gdn_error *err)
@@ -203,7 +258,7 @@ gdn_status gdn_ranks_receive(int tag, gdn_message *m, bool *found, gdn_error *er
     int there;
     sweep();
     MPI_Iprobe(MPI_ANY_SOURCE, tag < 0 ? MPI_ANY_TAG : tag, everyone, &there, &status);
-    *found = there;
+    *found = false;
     if (!there)
         return GDN_OK;
     MPI_Get_elements_x(&status, MPI_BYTE, &size);
@@ -214,12 +269,8 @@ gdn_status gdn_ranks_receive(int tag, gdn_message *m, bool *found, gdn_error *er
     MPI_Datatype block = block_of(m->size);
     MPI_Recv(m->bytes, 1, block, m->from, m->tag, everyone, MPI_STATUS_IGNORE);
     MPI_Type_free(&block);
+    *found = true;
     return GDN_OK;
-}
-
-void gdn_ranks_break(void)
-{
-    broken = true;
 }
 
 gdn_status gdn_ranks_end(gdn_status status)
@@ -228,7 +279,7 @@ gdn_status gdn_ranks_end(gdn_status status)
     if (everyone == MPI_COMM_NULL)
         return status;
     if (broken)
-        MPI_Abort(everyone, (int)status);
+        MPI_Abort(everyone, (int)(status ? status : GDN_MACHINE));
     for (sweep(); count; sweep())
         gdn_ranks_pause();
     free(parcels);
@@ -277,6 +328,12 @@ gdn_status gdn_ranks_send(int to, int tag, void *bytes, size_t size, gdn_error *
     return gdn_fail(err, GDN_MACHINE, "there is no other rank");
 }
 
+int gdn_ranks_under_way(int tag)
+{
+    (void)tag;
+    return 0;
+}
+
 gdn_status gdn_ranks_receive(int tag, gdn_message *m, bool *found, gdn_error *err)
 {
     (void)tag;
@@ -284,10 +341,6 @@ gdn_status gdn_ranks_receive(int tag, gdn_message *m, bool *found, gdn_error *er
     (void)err;
     *found = false;
     return GDN_OK;
-}
-
-void gdn_ranks_break(void)
-{
 }
 
 gdn_status gdn_ranks_end(gdn_status status)

@@ -114,9 +114,10 @@ static bool mentions(const gdn_result_rows *r, const char *profile)
  * alone last. */
 static gdn_status collect_names(gdn_results *r, gdn_error *err)
 {
-    r->profiles.name = calloc(r->summary.n + (size_t)gdn_profile_count + 1, sizeof *r->profiles.name);
-    r->populations.name = calloc(r->summary.n + 1, sizeof *r->populations.name);
-    r->quantities.name = calloc(r->summary.n + 1, sizeof *r->quantities.name);
+    const size_t size = sizeof *r->profiles.name, n = r->summary.n + 1;
+    r->profiles = (gdn_names){calloc(n + (size_t)gdn_profile_count, size), 0};
+    r->populations = (gdn_names){calloc(n, size), 0};
+    r->quantities = (gdn_names){calloc(n, size), 0};
     if (!r->profiles.name || !r->populations.name || !r->quantities.name)
         return gdn_no_memory(err, "the names in a report");
     for (int i = 0; i < gdn_profile_count; i++)

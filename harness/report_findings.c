@@ -32,7 +32,7 @@ static void finding_cost(const gdn_results *r, const char *quantity, FILE *f)
 /* How often storage stands above, below or level with the arithmetic error set against it. */
 typedef struct contest {
     size_t above, below, level;
-    double most; /* largest ratio storage / arithmetic, and where */
+    double most; /* largest ratio storage / arithmetic, and where, or NULL */
     const gdn_result *at;
 } contest;
 
@@ -76,11 +76,13 @@ static void finding_contest(const gdn_results *r, const char *quantity, FILE *f)
     fprintf(
         f,
         ", the storage error of %s is larger in %zu, smaller in %zu and not told apart (intervals overlap) "
-        "in %zu of %s; ",
+        "in %zu of %s",
         gdn_quantity_words(quantity), c.above, c.below, c.level,
         gdn_text_counted((double)n, "pair of population and profile", "pairs of population and profile").s);
-    fprintf(f, "at most it is %s times as large (%s on %s).", gdn_text_number(c.most).s,
-            gdn_text_name(c.at->profile).s, gdn_text_name(c.at->population).s);
+    if (c.at)
+        fprintf(f, "; at most it is %s times as large (%s on %s)", gdn_text_number(c.most).s,
+                gdn_text_name(c.at->profile).s, gdn_text_name(c.at->population).s);
+    fprintf(f, ".");
 }
 
 /* The largest total error of each population. */

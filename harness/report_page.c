@@ -144,19 +144,21 @@ static gdn_status turn_heading(document *d, cmark_node *node, gdn_error *err)
         d->heading = more;
     /* "<h2>...</h2>\n", of which the middle is wanted */
     char *open = html ? strchr(html, '>') : NULL, *close = html ? strrchr(html, '<') : NULL;
+    char *inside = NULL;
     heading h = {.level = cmark_node_get_heading_level(node)};
     if (more && open && close > open) {
         *close = 0;
         name_heading(d, node, h.id, sizeof h.id);
-        h.html = strdup(open + 1);
+        inside = strdup(open + 1);
     }
-    bool done = h.html && asprintf(&whole, "<h%d id=\"%s\">%s</h%d>\n", h.level, h.id, h.html, h.level) > 0;
+    bool done = inside && asprintf(&whole, "<h%d id=\"%s\">%s</h%d>\n", h.level, h.id, inside, h.level) > 0;
     if (done) {
+        h.html = inside;
         d->heading[d->n++] = h;
         replace(node, whole);
         free(whole);
     } else {
-        free(h.html);
+        free(inside);
     }
     free(html);
     return done ? GDN_OK : gdn_no_memory(err, "a heading");

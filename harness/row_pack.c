@@ -10,6 +10,7 @@ typedef struct head {
     uint64_t magic, size, rows, texts, text_bytes;
     int64_t task;
     double seconds, certify_seconds;
+    gdn_checksum sum[GDN_COVERS];
 } head;
 
 enum { FIELD = 8, TAIL = sizeof(uint64_t) };
@@ -87,14 +88,17 @@ gdn_status gdn_harvest_pack(const gdn_harvest *harvest, unsigned char **out, siz
     bool room = packed != NULL;
     for (int64_t i = 0; i < rows->count && room; i++)
         room = pack_row(&t, &rows->row[i], packed + (size_t)i * width);
-    head h = {magic(),
-              sizeof h + t.bytes + body + TAIL,
-              (uint64_t)rows->count,
-              t.count,
-              t.bytes,
-              harvest->task,
-              harvest->seconds,
-              rows->certify_seconds};
+    head h;
+    memset(&h, 0, sizeof h); /* what pads it is sent too */
+    h.magic = magic();
+    h.size = sizeof h + t.bytes + body + TAIL;
+    h.rows = (uint64_t)rows->count;
+    h.texts = t.count;
+    h.text_bytes = t.bytes;
+    h.task = harvest->task;
+    h.seconds = harvest->seconds;
+    h.certify_seconds = rows->certify_seconds;
+    memcpy(h.sum, harvest->sum, sizeof h.sum);
     if (room && (all = malloc(h.size))) {
         unsigned char *at = all;
         memcpy(at, &h, sizeof h);
@@ -162,6 +166,9 @@ static bool sound(const unsigned char *bytes, size_t size, head *h)
     memcpy(h, bytes, sizeof *h);
     memcpy(&sum, bytes + size - TAIL, TAIL);
     size_t body = size - sizeof *h - TAIL;
+    for (int c = 0; c < GDN_COVERS; c++)
+        if (!memchr(h->sum[c].sum, 0, sizeof h->sum[c].sum))
+            return false;
     return h->magic == magic() && h->size == size && h->text_bytes <= body && h->texts <= h->text_bytes &&
            (body - h->text_bytes) % width == 0 && (body - h->text_bytes) / width == h->rows &&
            sum == XXH3_64bits(bytes, size - TAIL);
@@ -184,6 +191,7 @@ gdn_status gdn_harvest_unpack(const unsigned char *bytes, size_t size, gdn_harve
     }
     rows.count = rows.room = (int64_t)h.rows;
     rows.certify_seconds = h.certify_seconds;
-    *harvest = (gdn_harvest){h.task, h.seconds, rows};
+    *harvest = (gdn_harvest){.task = h.task, .seconds = h.seconds, .rows = rows};
+    memcpy(harvest->sum, h.sum, sizeof h.sum);
     return GDN_OK;
 }

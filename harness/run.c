@@ -214,6 +214,9 @@ static gdn_status run_tasks(gdn_pool *p, const gdn_backend *backend, const gdn_r
     if (gdn_pool_interrupted())
         status = gdn_fail(err, GDN_MACHINE, "%s: interrupted; finished tasks are kept, run again to resume",
                           r->name);
+    else if (!status && first && p->committed != p->n)
+        status = gdn_fail(err, GDN_MACHINE, "%s: %d of %d tasks are missing; run again to resume", r->name,
+                          p->n - p->committed, p->n);
     return status;
 }
 
@@ -221,7 +224,7 @@ gdn_status gdn_run(const char *path, const gdn_run_options *o, gdn_run_result *r
 {
     const gdn_ranks *here = gdn_ranks_here();
     gdn_experiment *e = NULL;
-    gdn_lock lock = {.fd = 0};
+    gdn_lock lock = {.fd = -1};
     gdn_pool p = {.jobs = o->jobs, .err = err, .origin = gdn_origin_here()};
     char shard[32] = "";
     struct timespec start;

@@ -72,7 +72,7 @@ static gdn_status frame(const char *text, unsigned char **out, size_t *size, gdn
         return gdn_no_memory(err, "the header of a safetensors file");
     uint64_t little = htole64(length);
     memcpy(bytes, &little, LENGTH_BYTES);
-    memcpy(bytes + LENGTH_BYTES, text, n);
+    memcpy(bytes + LENGTH_BYTES, text, n); /* NOLINT(bugprone-not-null-terminated-result): blanks end it */
     memset(bytes + LENGTH_BYTES + n, ' ', length - n);
     *out = bytes;
     *size = LENGTH_BYTES + length;

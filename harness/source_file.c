@@ -223,7 +223,7 @@ static gdn_status project(const reader *r, const gdn_projection *p, float **a)
         status = load(r, "project_a.input", p->input, (extent){3, {r->B, r->T, D}, false}, &x);
     if (!status)
         status = load(r, "project_a.weight", p->weight, (extent){2, {H, D}, false}, &w);
-    for (int64_t t = 0; !status && t < rows; t++)
+    for (int64_t t = 0; !status && x && w && t < rows; t++)
         for (int64_t h = 0; h < H; h++) {
             double sum = 0;
             for (int64_t i = 0; i < D; i++)

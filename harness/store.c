@@ -227,6 +227,13 @@ gdn_status gdn_store_close(gdn_store *s, gdn_error *err)
     return status;
 }
 
+gdn_status gdn_store_checkpoint(gdn_store *s, gdn_error *err)
+{
+    return sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK
+               ? GDN_OK
+               : gdn_store_failed(s, "write to the store", err);
+}
+
 gdn_status gdn_store_has(gdn_store *s, const char *task, bool *found, gdn_error *err)
 {
     sqlite3_bind_text(s->find, 1, task, -1, SQLITE_TRANSIENT);

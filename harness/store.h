@@ -30,8 +30,8 @@ typedef struct gdn_task_record {
     int64_t seed;
     double seconds;
     gdn_origin origin;
-    gdn_checksum
-        sum[GDN_COVERS]; /* worked out on committing; "" in stores from before there were any but the first */
+    gdn_checksum sum[GDN_COVERS]; /* "" is worked out on committing; in stores from before there were any but
+                                     the first, the others */
 } gdn_task_record;
 
 /* The file it was opened on. */
@@ -40,6 +40,9 @@ const char *gdn_store_path(const gdn_store *s);
 /* Open or create. GDN_BAD_INPUT: not writable, not a store, another schema version; GDN_MACHINE: the disk. */
 gdn_status gdn_store_open(const char *path, gdn_store **out, gdn_error *err);
 gdn_status gdn_store_close(gdn_store *s, gdn_error *err);
+
+/* All of its -wal file into the store's own. Closing it does so too, but does not tell where it cannot. */
+gdn_status gdn_store_checkpoint(gdn_store *s, gdn_error *err);
 
 /* Open what is there, to read it as it is now: it is left as it is, whoever writes to it meanwhile. */
 gdn_status gdn_store_read(const char *path, gdn_store **out, gdn_error *err);
@@ -86,9 +89,10 @@ gdn_status gdn_store_count(gdn_store *s, const char *const *tasks, int n, const 
 /* How many tasks there are. */
 gdn_status gdn_store_tasks(gdn_store *s, int64_t *count, gdn_error *err);
 
-/* The lowest and the highest seed of the tasks; 0 where there is none. GDN_BAD_INPUT: they are no seeds. */
+/* The lowest and the highest seed of a population's tasks; 0 where there is none. GDN_BAD_INPUT: they are no
+ * seeds. */
 enum { GDN_LAST_SEED = 1000100000 }; /* 100000 of them from 10^9 on */
-gdn_status gdn_store_seeds(gdn_store *s, int *first, int *last, gdn_error *err);
+gdn_status gdn_store_seeds(gdn_store *s, const char *population, int *first, int *last, gdn_error *err);
 
 /* The record of a task; its texts live until the next call. found = false when it is not there. */
 gdn_status gdn_store_task(gdn_store *s, const char *task, gdn_task_record *record, bool *found,

@@ -86,10 +86,10 @@ static gdn_status list(sqlite3 *db, const char *path, names *out, gdn_error *err
     return status;
 }
 
-/* A connection that reads. */
-static gdn_status open_reader(const char *path, sqlite3 **db, gdn_error *err)
+/* A connection; access: SQLITE_OPEN_READONLY or SQLITE_OPEN_READWRITE. */
+static gdn_status open_db(const char *path, int access, sqlite3 **db, gdn_error *err)
 {
-    if (sqlite3_open_v2(path, db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
+    if (sqlite3_open_v2(path, db, access | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
         gdn_store_guard(*db) != SQLITE_OK || sqlite3_busy_timeout(*db, 5000) != SQLITE_OK)
         return *db ? complain(*db, path, err) : gdn_no_memory(err, "a store");
     return GDN_OK;
@@ -124,7 +124,7 @@ static gdn_status check_tasks(const char *path, names *tasks, gdn_error *err)
     {
         sqlite3 *db = NULL;
         gdn_error own = {""};
-        gdn_status status = open_reader(path, &db, &own);
+        gdn_status status = open_db(path, SQLITE_OPEN_READONLY, &db, &own);
 #pragma omp for schedule(dynamic, 1)
         for (int i = 0; i < tasks->n; i++)
             if (!status && !tasks->bad[i])
@@ -171,12 +171,8 @@ gdn_status gdn_store_mend(gdn_store *s, int *taken, gdn_error *err)
     const char *path = gdn_store_path(s);
     sqlite3 *db = NULL;
     names tasks = {NULL};
-    gdn_status status = GDN_OK;
     *taken = 0;
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-        status = db ? complain(db, path, err) : gdn_no_memory(err, "a store");
-    if (!status && (gdn_store_guard(db) != SQLITE_OK || sqlite3_busy_timeout(db, 5000) != SQLITE_OK))
-        status = complain(db, path, err);
+    gdn_status status = open_db(path, SQLITE_OPEN_READWRITE, &db, err);
     if (!status)
         status = check_pages(db, path, err);
     if (!status)

@@ -203,10 +203,12 @@ gdn_status gdn_store_tasks(gdn_store *s, int64_t *count, gdn_error *err)
     return status;
 }
 
-gdn_status gdn_store_seeds(gdn_store *s, int *first, int *last, gdn_error *err)
+gdn_status gdn_store_seeds(gdn_store *s, const char *population, int *first, int *last, gdn_error *err)
 {
     sqlite3_stmt *q = NULL;
-    gdn_status status = gdn_store_prepare(s, "SELECT min(seed), max(seed) FROM tasks", &q, err);
+    gdn_status status =
+        gdn_store_prepare(s, "SELECT min(seed), max(seed) FROM tasks WHERE population = ?", &q, err);
+    sqlite3_bind_text(q, 1, population, -1, SQLITE_STATIC);
     *first = *last = 0;
     be_patient(s);
     if (!status && sqlite3_step(q) != SQLITE_ROW)

@@ -104,8 +104,10 @@ static gdn_status insert_record(gdn_store *s, const gdn_task_record *record, con
 gdn_status gdn_store_commit(gdn_store *s, const gdn_task_record *record, const gdn_row *rows, int64_t n,
                             gdn_error *err)
 {
-    gdn_checksum sum[GDN_COVERS];
-    gdn_status status = gdn_rows_checksum(rows, n, sum, err);
+    gdn_checksum own[GDN_COVERS];
+    const bool summed = record->sum[GDN_COVER_ALL].sum[0] != 0;
+    const gdn_checksum *sum = summed ? record->sum : own;
+    gdn_status status = summed ? GDN_OK : gdn_rows_checksum(rows, n, own, err);
     if (!status)
         status = gdn_store_execute(s, "BEGIN IMMEDIATE", "write to the store", err);
     if (status)

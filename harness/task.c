@@ -473,12 +473,18 @@ static gdn_status identify(gdn_task *task, gdn_error *err)
     gdn_status status = gdn_source_open(e, task->population, task->seed, 1, &s, err);
     if (status)
         return status;
-    task->shape = s->shape;
     XXH3_state_t *hash = XXH3_createState();
-    if (!hash) {
+    gdn_plan plan;
+    status = hash ? gdn_plan_make(s->lengths, s->length_count, &plan, err) : gdn_no_memory(err, "a hash");
+    if (status) {
+        XXH3_freeState(hash);
         gdn_source_close(s);
-        return gdn_no_memory(err, "a hash");
+        return status;
     }
+    gdn_plan_pack(&plan, s->sequences, s->sequence_count);
+    task->shape = s->shape;
+    task->tokens = plan.last;
+    task->stops = plan.segments > plan.samples ? plan.segments : plan.samples;
     XXH3_64bits_reset(hash);
     int n = snprintf(text, sizeof text, "%d|%d|%d|%d|%d|%d|%" PRIu64 "|", GDN_SCHEMA, (int)e->ladder,
                      e->precision, e->check_precision, e->check_columns, s->shape.heads, task->seed);
@@ -546,9 +552,11 @@ gdn_status gdn_tasks_make(const gdn_experiment *e, const gdn_backend *backend, g
                             .backend = backend,
                             .block = GDN_BLOCK,
                             .threads = 1};
-            status = gdn_task_runnable(t, err);
+            status = gdn_task_allowed(t, err);
             if (!status)
                 status = identify(t, err);
+            if (!status)
+                status = gdn_task_fits(t, err);
         }
     }
     if (status) {

@@ -30,9 +30,11 @@ typedef struct gdn_task {
     int block;                         /* tokens advanced at a time; changes no result */
     int threads; /* that may share the task's heads: more than one where tasks are few; changes no result */
     gdn_shape shape;
-    char id[17]; /* hash of all that determines its rows */
-    double cost; /* head-tokens times engines, for progress */
-    bool pool;   /* rows over all heads together are wanted too */
+    int64_t tokens; /* of its longest length */
+    int stops;      /* positions at which sums are kept, or states compared */
+    char id[17];    /* hash of all that determines its rows */
+    double cost;    /* head-tokens times engines, for progress */
+    bool pool;      /* rows over all heads together are wanted too */
 } gdn_task;
 
 /* Called with the share of the task done since the last call (they sum to 1); returns nonzero to stop the
@@ -66,8 +68,11 @@ gdn_status gdn_tasks_make(const gdn_experiment *e, const struct gdn_backend *bac
 /* Memory of the backend that the task needs at most, in bytes; the block counts. */
 double gdn_task_bytes(const gdn_task *task);
 
-/* Can the backend run all profiles of the population, and this machine hold it? */
-gdn_status gdn_task_runnable(const gdn_task *task, gdn_error *err);
+/* Can the backend run all profiles of the population? */
+gdn_status gdn_task_allowed(const gdn_task *task, gdn_error *err);
+
+/* Can this machine hold it? */
+gdn_status gdn_task_fits(const gdn_task *task, gdn_error *err);
 
 /* Run one. GDN_DIFFERS when `progress` asked to stop. */
 gdn_status gdn_task_run(const gdn_task *task, gdn_task_progress progress, void *context, gdn_rows *rows,

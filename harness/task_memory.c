@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* task_memory -- what a task takes of a machine, and whether this one has it; see task.h. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,9 @@ double gdn_task_bytes(const gdn_task *task)
     char **names = p->profiles ? p->profiles : e->file->profiles;
     double profiles = p->profiles ? p->profiles_count : e->file->profiles_count,
            sets = 1 + ways_of_storing(e, names, (unsigned)profiles);
-    double heads = task->shape.heads, dk = task->shape.dk, dv = task->shape.dv, checked = e->check_columns;
+    double heads = task->shape.heads, dk = task->shape.dk, dv = task->shape.dv,
+           checked = task->tokens <= GDN_CERTIFY_ALL ? dv : e->check_columns,
+           block = task->block < task->tokens ? task->block : (double)task->tokens;
     double row = 8 * (2 * dv + 8), check_row = 16 * (2 * checked + 8), input = 4 * (2 * dk + 2 * dv + 4);
     double states = 8 * dk * (sets * (2 * dv + 4 * checked) + profiles * dv);
     if (p->initial_scale > 0 || (p->file && p->file->initial_state))
@@ -60,11 +63,11 @@ double gdn_task_bytes(const gdn_task *task)
     for (unsigned i = 0; i < (unsigned)profiles; i++) {
         chunked |= e->profiles[gdn_experiment_profile(e, names[i])].recipe.algorithm != GDN_RECURRENT;
     }
-    return heads * (states + sums + task->block * (input + sets * (row + check_row) + row + scratch)) +
+    return heads * (states + sums + block * (input + sets * (row + check_row) + row + scratch)) +
            (chunked ? 512 << 20 : 0);
 }
 
-gdn_status gdn_task_runnable(const gdn_task *task, gdn_error *err)
+gdn_status gdn_task_allowed(const gdn_task *task, gdn_error *err)
 {
     const gdn_experiment *e = task->experiment;
     const gdn_population *p = &e->file->populations[task->population];
@@ -75,18 +78,34 @@ gdn_status gdn_task_runnable(const gdn_task *task, gdn_error *err)
             return gdn_fail(err, GDN_BAD_INPUT,
                             "%s: profile '%s' computes with CUDA's own functions and needs --backend cuda",
                             e->path, names[i]);
-    /* at the least: the states of one reference, its trace, and of every profile */
-    double bytes = 8 * p->heads * e->file->dk * e->file->dv * (2 + 0.5 * n + (p->initial_scale > 0)),
-           room = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    if (!p->file && bytes > room) {
-        char path[64];
-        snprintf(path, sizeof path, "populations/%u/%s", p->entry, p->checkpoint ? "checkpoint" : "heads");
-        return gdn_fail(
-            err, GDN_BAD_INPUT,
-            "%s:%d: %s: %.0f heads of %.0f x %.0f with %u profiles take more than %.0f GB; this machine has "
-            "%.0f GB",
-            e->path, gdn_yaml_line(e->text, path), path, p->heads, e->file->dk, e->file->dv, n, bytes / 1e9,
-            room / 1e9);
-    }
     return GDN_OK;
+}
+
+/*
+ * At the least: the states of one reference, its trace, and of every profile; of one reference and of every
+ * profile the sums at every stop, which this process keeps whatever the backend.
+ */
+gdn_status gdn_task_fits(const gdn_task *task, gdn_error *err)
+{
+    const gdn_experiment *e = task->experiment;
+    const gdn_population *p = &e->file->populations[task->population];
+    unsigned n = p->profiles ? p->profiles_count : e->file->profiles_count;
+    double heads = task->shape.heads, dk = task->shape.dk, dv = task->shape.dv,
+           states = 8 * dk * dv * (2 + 0.5 * n + (p->initial_scale > 0)),
+           series = GDN_SERIES_PER_SET + GDN_SERIES_PER_SUBJECT * (double)(n + p->recorded_count),
+           sums = series * GDN_QUANTITIES * task->stops * (double)sizeof(gdn_sums),
+           bytes = heads * (states + sums),
+           room = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    if (bytes <= room)
+        return GDN_OK;
+    char path[64];
+    snprintf(path, sizeof path, "populations/%u/%s", p->entry,
+             p->file         ? "file"
+             : p->checkpoint ? "checkpoint"
+                             : "heads");
+    return gdn_fail(err, GDN_BAD_INPUT,
+                    "%s:%d: %s: %.0f heads of %.0f x %.0f over %" PRId64
+                    " tokens, with %u profiles, take more than %.0f GB; this machine has %.0f GB",
+                    e->path, gdn_yaml_line(e->text, path), path, heads, dk, dv, task->tokens, n, bytes / 1e9,
+                    room / 1e9);
 }

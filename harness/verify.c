@@ -2,7 +2,7 @@
 /* verify -- committed results made again here; see verify.h. */
 #include "harness/verify.h"
 
-#include <glob.h>
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -144,35 +144,41 @@ static bool open_already(const gdn_verifier *v, const char *path)
     return same;
 }
 
+static int is_seen(const struct dirent *d)
+{
+    return d->d_name[0] != '.';
+}
+
+/* Those that are named, or all below --results that have a manifest.json. */
 static gdn_status open_folders(gdn_verifier *v, gdn_error *err)
 {
     const gdn_verify_options *o = v->o;
-    char path[4096];
-    glob_t g = {0};
-    if (o->n == 0) {
-        snprintf(path, sizeof path, "%s/*/manifest.json", o->results);
-        if (glob(path, 0, NULL, &g) != 0) {
-            globfree(&g);
-            return gdn_fail(err, GDN_BAD_INPUT, "verify: no results below %.400s; `gdnprec run` makes them",
-                            o->results);
-        }
-    }
-    int n = o->n ? o->n : (int)g.gl_pathc;
+    char path[4096], manifest[4200];
+    struct dirent **entry = NULL;
+    int below = o->n ? 0 : scandir(o->results, &entry, is_seen, alphasort), n = o->n ? o->n : below;
     gdn_status status = GDN_OK;
-    if (!(v->folder = gdn_calloc((size_t)n, sizeof *v->folder)))
+    if (n > 0 && !(v->folder = gdn_calloc((size_t)n, sizeof *v->folder)))
         status = gdn_no_memory(err, "a list of results");
     for (int i = 0; i < n && !status; i++) {
-        if (o->n)
-            snprintf(path, sizeof path, "%s/%s", o->results, o->experiment[i]);
-        else
-            snprintf(path, sizeof path, "%.*s", (int)(strlen(g.gl_pathv[i]) - strlen("/manifest.json")),
-                     g.gl_pathv[i]);
+        const char *name = o->n ? o->experiment[i] : entry[i]->d_name;
+        if (snprintf(path, sizeof path, "%s/%s", o->results, name) >= (int)sizeof path) {
+            status = gdn_fail(err, GDN_BAD_INPUT, "%.80s...: the path is too long", o->results);
+            break;
+        }
+        snprintf(manifest, sizeof manifest, "%s/manifest.json", path);
+        if (!o->n && access(manifest, F_OK) != 0)
+            continue;
         for (size_t end = strlen(path); end > 1 && path[end - 1] == '/'; end--)
             path[end - 1] = 0;
         if (!open_already(v, path))
             status = open_folder(&v->folder[v->folders++], path, err);
     }
-    globfree(&g);
+    for (int i = 0; i < below; i++)
+        free(entry[i]);
+    free(entry);
+    if (!status && v->folders == 0)
+        status = gdn_fail(err, GDN_BAD_INPUT, "verify: no results below %.400s; `gdnprec run` makes them",
+                          o->results);
     return status;
 }
 

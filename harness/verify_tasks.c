@@ -20,9 +20,9 @@
 static const double WHOLE = 4e10;
 
 /*
- * Two arithmetics of the same formats agree where their intervals lie within this factor of each other: units that
- * cut a sum off instead of rounding it make errors uniform in [0, 2u] instead of [-u, u], whose root mean square is
- * twice as large (Fasi, Higham, Mikaitis and Pranesh 2021, on tensor cores).
+ * Two arithmetics of the same formats agree where their intervals lie within this factor of each other: units
+ * that cut a sum off instead of rounding it make errors uniform in [0, 2u] instead of [-u, u], whose root
+ * mean square is twice as large (Fasi, Higham, Mikaitis and Pranesh 2021, on tensor cores).
  */
 static const double NEAR = 2;
 
@@ -316,11 +316,10 @@ static gdn_status compare(work *w, const job *j, const gdn_rows *rows, gdn_error
     w->v->counts->whole += j->whole;
     w->v->counts->rows += x->rows;
     if (x->rows != there->rows || strcmp(x->sum, there->sum) != 0)
-        gdn_verify_differs(w->v, w->f,
-                           "task %s, seed %" PRId64 "%s: %" PRId64
-                           " portable rows, checksum %s; here %" PRId64 ", %s",
-                           j->committed->population, j->committed->seed, j->whole ? "" : ", to token 1,023",
-                           there->rows, there->sum, x->rows, x->sum);
+        gdn_verify_differs(
+            w->v, w->f, "task %s, seed %" PRId64 "%s: %" PRId64 "%s rows, checksum %s; here %" PRId64 ", %s",
+            j->committed->population, j->committed->seed, j->whole ? "" : ", to token 1,023", there->rows,
+            j->cover == GDN_COVER_ALL ? "" : " portable", there->sum, x->rows, x->sum);
     return keep_native(w, rows, err);
 }
 

@@ -127,7 +127,7 @@ void gdn_batch_store(const gdn_batch *b, const gdn_run *run, const double *from,
 
 double *gdn_batch_state(const gdn_batch *b, int head, int tile)
 {
-    size_t tiles = (size_t)(b->stride / GDN_TILE), size = (size_t)(b->rows * b->parts * GDN_TILE);
+    size_t tiles = (size_t)(b->stride / GDN_TILE), size = (size_t)b->rows * (size_t)b->parts * GDN_TILE;
     return b->state + ((size_t)head * tiles + (size_t)tile) * size;
 }
 

@@ -30,7 +30,7 @@ experiment whole-any 24 20 150 'fp32, bf16-state-sr, all-bf16, chunk-fp32, chunk
 experiment recurrent 128 128 20 'fp32, bf16-state-sr, all-bf16'
 experiment recurrent-any 8 8 9 'fp32, bf16-state-sr'
 experiment chunked 128 128 70 'chunk-fp32, chunk-bf16'
-experiment chunked-any 24 20 70 'chunk-fp32, chunk-bf16'
+experiment chunked-any 24 20 70 'chunk-fp32' # under racecheck cuBLAS's bf16 kernels do not start
 
 # TOOL EXPERIMENT [PART OF A KERNEL'S NAME]
 sanitize() {
@@ -39,13 +39,15 @@ sanitize() {
     timeout "$limit" compute-sanitizer --tool "$1" --error-exitcode 9 --print-limit 5 ${3:+--kernel-name "kns=$3"} \
         "$gdnprec" run --quiet --jobs 1 --backend cuda --results "$out/$1-$2-${3:-all}" "$out/$2.yaml" >"$out/log" 2>&1
     status=$?
-    case $status in
-        0) verdict=clean ;;
-        124) verdict="not ended" failed=1 ;;
-        *) verdict="FAILED ($status)" failed=1 ;;
-    esac
+    if [ $status = 124 ]; then
+        verdict="not ended" failed=1
+    elif [ $status = 0 ] && grep -q 'SUMMARY: 0 ' "$out/log"; then # a warning of racecheck leaves the status 0
+        verdict=clean
+    else
+        verdict="FAILED ($status)" failed=1
+    fi
     printf '%-10s %-14s %-22s %4d s  %s\n' "$1" "$2" "${3:-all kernels}" $(($(date +%s) - start)) "$verdict"
-    [ $status = 0 ] || [ $status = 124 ] || head -n 30 "$out/log"
+    case $verdict in FAILED*) head -n 30 "$out/log" ;; esac
 }
 
 for tool in memcheck initcheck synccheck; do

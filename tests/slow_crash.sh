@@ -3,8 +3,9 @@
 # slow_crash.sh [N_ENOSPC=50 [N_KILL=200 [SEED]]] -- one run on a disk that is full N_ENOSPC times at random writes, and
 # one run that is killed (kill -9) N_KILL times at random moments; after each the same command goes on. No task that was
 # committed is ever gone, no row is there twice, and in the end every CSV file is byte-equal to that of an undisturbed
-# run. The work is as long as the kills need: with 200 about 10 minutes in all. One line an event; exit status 0 when all
-# holds. The program is $GDNPREC (default: build/gdnprec), the disk $FAULT (tests/fault.so beside it), threads $JOBS.
+# run. Without a program sqlite3 tasks are counted, not looked at by name. The work is as long as the kills need: with 200
+# about 10 minutes in all. One line an event; exit status 0 when all holds. The program is $GDNPREC (default:
+# build/gdnprec), the disk $FAULT (tests/fault.so beside it), threads $JOBS.
 set -eu
 export LC_ALL=C
 program=${GDNPREC:-build/gdnprec}
@@ -15,7 +16,8 @@ seed=${3:-$(date +%s)}
 jobs=${JOBS:-$(nproc)}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/gdn_crash_XXXXXX")
 dir=$(cd "$dir" && pwd -P)
-trap 'rm -rf "$dir"' EXIT
+keep=
+trap '[ -n "$keep" ] || rm -rf "$dir"' EXIT
 [ -f "$fault" ] || { echo "$fault: not there; \`make $fault\` builds it"; exit 2; }
 
 cat >"$dir/crash.yaml" <<'YAML'
@@ -45,8 +47,8 @@ failed()
 {
     echo "FAILED: $1"
     sed 's/^/    /' "$dir/err"
-    cp -r "$dir" "${TMPDIR:-/tmp}/gdn_crash_failed"
-    echo "what there is: ${TMPDIR:-/tmp}/gdn_crash_failed"
+    keep=yes
+    echo "what there is: $dir"
     exit 1
 }
 run() { "$program" run --jobs "$jobs" --results "$1" "$dir/crash.yaml" >"$dir/out" 2>"$dir/err"; }
@@ -65,11 +67,12 @@ committed_stay()
     done_before=$there
 }
 
-# tasks_stay RESULTS WHAT: the same by name, and rows counted, where there is an sqlite3; on a copy, since it would mend.
+# tasks_stay RESULTS WHAT: the same by name, and rows counted, by sqlite3; on a copy, since it would mend.
 : >"$dir/before"
+sqlite3=$(command -v sqlite3) || echo "left: no sqlite3: tasks by name, rows counted"
 tasks_stay()
 {
-    command -v sqlite3 >/dev/null && [ -e "$1/crash/store.db" ] || return 0
+    [ -n "$sqlite3" ] && [ -e "$1/crash/store.db" ] || return 0
     rm -rf "$dir/copy"
     mkdir "$dir/copy"
     cp "$1"/crash/store.db* "$dir/copy"

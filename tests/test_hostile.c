@@ -783,9 +783,17 @@ START_TEST(files_of_a_run)
         GDN_CHECK(is_so == counted && is_so > 0, "%.0f rows are %s, the summary counts %.0f", is_so, flags[i],
                   counted);
     }
-    for (size_t r = 0; r < gdn_table_rows(summary); r++)
+    int none = 0; /* groups without a row that is a number */
+    for (size_t r = 0; r < gdn_table_rows(summary); r++) {
         GDN_CHECK(isnan(number(summary, r, "median")) == (number(summary, r, "n") == 0),
                   "summary.csv, line %zu", r + 2);
+        bool some =
+            number(summary, r, "n") + number(summary, r, "n_below") + number(summary, r, "n_zero") > 0;
+        GDN_CHECK(some || (isnan(number(summary, r, "gamma")) && isnan(number(summary, r, "predicted"))),
+                  "summary.csv, line %zu: medians of rows that are no numbers", r + 2);
+        none += !some;
+    }
+    ck_assert_int_gt(none, 0);
     gdn_table_free(cells);
     gdn_table_free(summary);
 }

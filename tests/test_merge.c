@@ -4,11 +4,14 @@
  * with other rows, of other programs, experiments and schemas, and damaged ones are told apart, and then
  * nothing is written.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include "harness/commands.h"
+#include "harness/lock.h"
 #include "harness/merge.h"
 #include "harness/outfile.h"
 #include "harness/run.h"
@@ -46,22 +49,27 @@ static const char text[] =
     "  - {name: needle, heads: 1, keys: needle, lengths: [16], a_log: {init: hf}, dt_bias: {init: fla}}\n";
 enum { TASKS = 6 };
 
-/* Run it, or what is left of it, into scratch/results. */
-static gdn_run_result run_into(const char *results, gdn_run_options o)
+/* Run the experiment of this text, or what is left of it, into scratch/results. */
+static gdn_run_result run_text(const char *words, const char *results, gdn_run_options o)
 {
     gdn_run_result r;
     char where[256];
     const char *path = path_of("tiny.yaml");
     snprintf(where, sizeof where, "%s", path_of(results));
     o.results = where;
-    o.command = "test";
+    o.command = o.command ? o.command : "test";
     o.backend = "cpu";
     o.jobs = 2;
     o.quiet = true;
     FILE *f = fopen(path, "w");
-    GDN_CHECK(f && fputs(text, f) >= 0 && fclose(f) == 0, "cannot write %s", path);
+    GDN_CHECK(f && fputs(words, f) >= 0 && fclose(f) == 0, "cannot write %s", path);
     GDN_CHECK(gdn_run(path, &o, &r, &err) == GDN_OK, "%s", err.text);
     return r;
+}
+
+static gdn_run_result run_into(const char *results, gdn_run_options o)
+{
+    return run_text(text, results, o);
 }
 
 static void copy(const char *from, const char *to)
@@ -124,7 +132,7 @@ static gdn_status merge_as(gdn_merge_options o, const char *results, const char 
     char where[256];
     snprintf(where, sizeof where, "%s", path_of(results));
     o.results = where;
-    o.command = "test";
+    o.command = o.command ? o.command : "test";
     o.store = store;
     o.n = n;
     o.quiet = true;
@@ -231,6 +239,12 @@ START_TEST(ways_to_name_them)
     const char *const seeds[] = {store_of("high/tiny"), store_of("low/tiny"), store_of("high/tiny")};
     is_whole(merged("by-seed", seeds, 2).directory);
     is_whole(merged("by-seed-again", seeds + 1, 2).directory);
+    take(1, "g[1]/shard-1-of-2"); /* a name is no pattern */
+    take(2, "g[1]/shard-2-of-2");
+    take(0, "g[1]/shard-3-of-2-copy");
+    r = merged("by-pattern", (const char *const[]){path_of("g[1]")}, 1);
+    ck_assert_int_eq(r.stores, 2);
+    is_whole(r.directory);
     refused((const char *const[]){path_of("low")}, 1, GDN_BAD_INPUT, "there is no store.db in it");
     refused((const char *const[]){path_of("nowhere")}, 1, GDN_BAD_INPUT, "no such file or directory");
 }
@@ -255,6 +269,115 @@ START_TEST(seeds_of_no_manifest)
     ck_assert_str_eq(said, "MISSING  one: seeds 3\n");
     sql("rest/tiny", "UPDATE tasks SET seed = 0 WHERE seed = 2");
     refused(store, 2, GDN_BAD_INPUT, "the seeds of its tasks are none of gdnprec's");
+}
+END_TEST
+
+/* A population from a file is of seed 1, whatever seeds the others are drawn from. */
+START_TEST(seeds_of_no_file)
+{
+    static const float zero[24] = {0}, beta[6] = {0.5F, 0.5F, 0.5F, 0.5F, 0.5F, 0.5F};
+    static const tensor t[] = {{"q", 3, {6, 1, 4}, zero},
+                               {"k", 3, {6, 1, 4}, zero},
+                               {"v", 3, {6, 1, 4}, zero},
+                               {"g", 2, {6, 1}, zero},
+                               {"beta", 2, {6, 1}, beta}};
+    static const char words[] =
+        "experiment: tiny\nquestion: Do shards join?\nseeds: 2\ndk: 4\ndv: 4\nlengths: [8]\nprofiles: "
+        "[fp32]\n"
+        "populations:\n"
+        "  - {name: drawn, heads: 1, keys: isotropic, a_log: {init: hf}, dt_bias: {init: fla}}\n"
+        "  - {name: dump, file: {path: t.safetensors, q: q, k: k, v: v, g: g, beta: beta}}\n";
+    write_tensors("t.safetensors", t, 5);
+    for (int i = 1; i <= 2; i++)
+        run_text(words, "far", (gdn_run_options){.first_seed = 200000, .shard = {i, 2}});
+    gdn_merge_result r = merged("far-merged", (const char *const[]){path_of("far/tiny")}, 1);
+    ck_assert_int_eq(r.tasks, 3);
+    json_t *m = manifest_of(r.directory), *seeds = json_object_get(m, "seeds");
+    GDN_CHECK(json_array_size(seeds) == 2 && json_integer_value(json_array_get(seeds, 0)) == 200000,
+              "%zu seeds", json_array_size(seeds));
+    json_decref(m);
+}
+END_TEST
+
+/* What a manifest holds is UTF-8, whatever the names are. */
+START_TEST(names_that_are_no_utf8)
+{
+    static char words[5000];
+    char *argv[] = {words, words, words};
+    run_into("r\351sultats", (gdn_run_options){.command = "run --results r\351sultats"});
+    gdn_merge_result r;
+    ck_assert_int_eq(merge_as((gdn_merge_options){.command = "merge r\351sultats/tiny"}, "joint",
+                              (const char *const[]){path_of("r\351sultats/tiny")}, 1, &r),
+                     GDN_OK);
+    json_t *m = manifest_of(r.directory), *stores = json_object_get(json_object_get(m, "merged"), "stores");
+    const char *store = json_string_value(json_object_get(json_array_get(stores, 0), "store"));
+    ck_assert_str_eq(json_string_value(json_object_get(m, "command")), "merge r\\xe9sultats/tiny");
+    GDN_CHECK(store && strstr(store, "/r\\xe9sultats/tiny/store.db"), "%s", store);
+    json_decref(m);
+    for (int shift = 0; shift < 2; shift++) { /* cut between its characters */
+        for (size_t i = 0; i < sizeof words - 1; i++)
+            words[i] = i <= (size_t)shift ? 'x' : "\xc3\xa9"[(i - 1 - (size_t)shift) % 2];
+        gdn_command_line_keep(3, argv);
+        json_t *line = json_string(gdn_command_line());
+        GDN_CHECK(line && json_string_length(line) >= 4090, "a character is cut in two");
+        ck_assert_str_eq(json_string_value(line) + json_string_length(line) - 3, "...");
+        json_decref(line);
+    }
+}
+END_TEST
+
+/* ---- locks ---- */
+
+static int flock_fails; /* errno of flock below; 0: none */
+
+/* Stands before the C library's. */
+int flock(int fd, int operation)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    (void)operation;
+    if (flock_fails) {
+        errno = flock_fails;
+        return -1;
+    }
+    return fcntl(fd, F_OFD_SETLK, &whole);
+}
+
+/* A file system without locks: a line says so, and a lock's file that may be another's stays. */
+START_TEST(no_locks)
+{
+    char said_there[512] = "";
+    const char *const store[] = {take(1, "a"), take(2, "b")};
+    GDN_CHECK(gdn_make_directory(path_of("unlocked/tiny"), &err) == GDN_OK, "%s", err.text);
+    copy(path_of("tiny.yaml"), path_of("unlocked/tiny/store.db-lock"));
+    int terminal = dup(2), file = open(path_of("line"), O_RDWR | O_CREAT | O_TRUNC, 0666);
+    GDN_CHECK(terminal >= 0 && file >= 0 && dup2(file, 2) == 2, "cannot catch stderr");
+    flock_fails = ENOLCK;
+    gdn_merge_result r = merged("unlocked", store, 2);
+    flock_fails = 0;
+    GDN_CHECK(dup2(terminal, 2) == 2 && pread(file, said_there, sizeof said_there - 1, 0) > 0, "not a word");
+    close(file);
+    close(terminal);
+    GDN_CHECK(strstr(said_there, "unlocked/tiny/store.db: no lock on it (No locks available)"), "%s",
+              said_there);
+    is_whole(r.directory);
+    GDN_CHECK(access(path_of("unlocked/tiny/store.db-lock"), F_OK) == 0, "the lock of another is gone");
+}
+END_TEST
+
+/* Without a standard input the lock may be descriptor 0. */
+START_TEST(locked_by_0)
+{
+    gdn_lock lock;
+    int input = dup(0);
+    close(0);
+    gdn_status status = gdn_lock_take(&lock, path_of("zero"), &err);
+    int fd = lock.fd;
+    gdn_lock_release(&lock);
+    GDN_CHECK(status == GDN_OK && fd == 0, "%d: %s", fd, err.text);
+    GDN_CHECK(access(path_of("zero-lock"), F_OK) != 0, "the lock's file stays");
+    GDN_CHECK(fcntl(0, F_GETFD) < 0, "it is still held");
+    if (input >= 0)
+        dup2(input, 0);
 }
 END_TEST
 
@@ -394,6 +517,7 @@ static void commit_other(const char *name, char task[64], uint64_t *cell)
     gdn_store *to;
     GDN_CHECK(gdn_make_directory(path_of(name), &err) == GDN_OK, "%s", err.text);
     GDN_CHECK(gdn_store_open(path_of(store), &to, &err) == GDN_OK, "%s", err.text);
+    memset(record.sum, 0, sizeof record.sum); /* other rows, other sums */
     GDN_CHECK(gdn_store_commit(to, &record, k.row, k.n, &err) == GDN_OK, "%s", err.text);
     GDN_CHECK(gdn_store_close(to, &err) == GDN_OK && gdn_store_close(s, &err) == GDN_OK, "%s", err.text);
 }
@@ -415,6 +539,11 @@ START_TEST(other_rows)
         merge_as((gdn_merge_options){.partial = true, .any_commit = true}, "refused", store, 3, &r),
         GDN_DIFFERS);
     ck_assert_int_eq(r.conflicts, 1);
+    const char *const more[] = {store[2], store[0], take(0, "w"),
+                                store[1]}; /* against two: one task all the same */
+    ck_assert_int_eq(merge_as((gdn_merge_options){.quiet = true}, "refused", more, 4, &r), GDN_DIFFERS);
+    ck_assert_int_eq(r.conflicts, 1);
+    GDN_CHECK(strstr(strstr(said, "CONFLICT ") + 1, "CONFLICT "), "%s", said); /* a line a store */
 }
 END_TEST
 
@@ -505,6 +634,12 @@ START_TEST(other_experiments)
     take(2, "b");
     change("b/manifest.json", "\"seeds\": [\n    1,", "\"seeds\": [\n    0,");
     refused(store, 2, GDN_BAD_INPUT, "they are no seeds of a run");
+    take(2, "b");
+    change("b/manifest.json", "\"jobs\": 2", "\"jobs\": 0");
+    refused(store, 2, GDN_BAD_INPUT, "they are no threads of a run");
+    FILE *f = fopen(path_of("b/manifest.json"), "w");
+    GDN_CHECK(f && fputs("{\"jobs\": 1, \"jobs\": 2}\n", f) >= 0 && fclose(f) == 0, "b/manifest.json");
+    refused(store, 2, GDN_BAD_INPUT, "b/manifest.json:1: is not JSON: ");
     take(2, "b"); /* without a manifest its tasks tell */
     unlink(path_of("b/manifest.json"));
     sql("b", "UPDATE tasks SET task = 'x' || task; UPDATE rows SET task = 'x' || task");
@@ -577,5 +712,5 @@ END_TEST
 
 GDN_TASK_TEST_MAIN("merge", shards_are_the_whole, ways_to_name_them, equal_overlaps_are_counted, after_a_kill,
                    there_already, gaps, other_rows, other_programs, resumed_by_another, other_schema,
-                   other_experiments, changed_rows, damaged_files, seeds_of_no_manifest, gone_in_the_meantime,
-                   no_store)
+                   other_experiments, changed_rows, damaged_files, seeds_of_no_manifest, seeds_of_no_file,
+                   names_that_are_no_utf8, no_locks, locked_by_0, gone_in_the_meantime, no_store)

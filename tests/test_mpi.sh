@@ -83,7 +83,8 @@ for i in 1 2 3; do
     passed=$((passed + 1))
 done
 answers 0 '' "$program" merge --quiet --json --results "$dir/merged" "$dir"/shards/mpi/shard-*-of-3
-grep -q '"stores":3,"tasks":12,.*"overlaps":0,"conflicts":0,"missing":0' "$dir/out" || failed 'three shards, merged: the counts'
+grep -q "\"stores\":3,\"tasks\":$tasks,.*\"overlaps\":0,\"conflicts\":0,\"missing\":0" "$dir/out" ||
+    failed 'three shards, merged: the counts'
 as_whole "$dir/merged" 'three shards, merged'
 answers 2 'this is shard 2/3, not whole results' "$program" report --results "$dir/shards/mpi" shard-2-of-3
 answers 2 'this is shard 2/3, not whole results' "$program" verify --results "$dir/shards/mpi" shard-2-of-3
@@ -157,9 +158,21 @@ for n in 1 2 4; do
     cmp "$dir/batch/second/cells.csv" "$dir/r$n/second/cells.csv" || failed "$n ranks: the second experiment"
 done
 
+answers 0 '' mpirun -n 3 "$mpi" run --help
+[ "$(grep -c '^Usage: ' "$dir/out")" = 1 ] || failed 'not one rank alone prints --help'
 answers 2 'nothere.yaml: cannot open the experiment file' mpirun -n 2 "$mpi" run --results "$dir/bad" nothere.yaml
 answers 2 "jobs: '0' is not allowed" mpirun -n 2 "$mpi" run --jobs 0 "$dir/mpi.yaml"
-answers 2 'rank 1 has other tasks than rank 0' mpirun -n 1 "$mpi" run --results "$dir/bad" "$dir/mpi.yaml" : \
+
+# what fails on another rank alone is told with its reason and its place
+other="^gdnprec: rank 1 on $(uname -n)"
+answers 2 "$other: --jobs: '0' is not allowed" mpirun -n 1 "$mpi" run "$dir/mpi.yaml" : -n 1 "$mpi" run --jobs 0 "$dir/mpi.yaml"
+for dry in --quiet --dry-run; do
+    answers 2 "$other: nothere.yaml: cannot open the experiment file" mpirun -n 1 "$mpi" run $dry --results "$dir/bad" "$dir/mpi.yaml" : \
+        -n 1 "$mpi" run $dry --results "$dir/bad" nothere.yaml
+done
+answers 3 "$other: OpenMP gives no thread" mpirun -n 1 "$mpi" run --quiet --results "$dir/bad" "$dir/mpi.yaml" : \
+    -n 1 env OMP_THREAD_LIMIT=1 "$mpi" run --quiet --results "$dir/bad" "$dir/mpi.yaml"
+answers 2 "$other: other tasks than rank 0 has" mpirun -n 1 "$mpi" run --results "$dir/bad" "$dir/mpi.yaml" : \
     -n 1 "$mpi" run --results "$dir/bad" --seeds 1 "$dir/mpi.yaml"
 
 # another build of one commit: the same program where the source had no changes, and booked as what it is
@@ -170,7 +183,7 @@ if grep -q '"dirty": false' "$dir/whole/mpi/manifest.json" && ! grep -q '"commit
         -n 1 "$dir/rebuilt" run --quiet --jobs 1 --results "$dir/rebuild" "$dir/mpi.yaml"
     [ "$(grep -o '"build": "[^"]*"' "$dir/rebuild/mpi/manifest.json" | sort -u | wc -l)" = 2 ] || failed 'two builds are booked as one'
 else
-    answers 2 'rank 1 has other tasks than rank 0' mpirun -n 1 "$mpi" run --results "$dir/bad" "$dir/mpi.yaml" : \
+    answers 2 "$other: other tasks than rank 0 has" mpirun -n 1 "$mpi" run --results "$dir/bad" "$dir/mpi.yaml" : \
         -n 1 "$dir/rebuilt" run --results "$dir/bad" "$dir/mpi.yaml"
 fi
 

@@ -245,6 +245,20 @@ START_TEST(sentences_follow_the_numbers)
 }
 END_TEST
 
+/* Of two infinite errors none is so many times the other. */
+START_TEST(infinite_errors_have_no_ratio)
+{
+    results r = make_results();
+    char rows[4096], *end = summary_line(rows, &r, "bf16", "y", "storage", 1, 64, INFINITY);
+    summary_line(end, &r, "bf16", "y", "arith", 1, 64, INFINITY);
+    write_file(&r, "summary.csv", "%s%s", summary_header, rows);
+    char *md = report_of(&r, "report.md");
+    expect(md, "in 1 of 1 pair of population and profile.");
+    free(md);
+    remove_results(&r);
+}
+END_TEST
+
 START_TEST(without_growth_or_yardstick)
 {
     results r = make_results();
@@ -519,7 +533,7 @@ START_TEST(no_gnuplot_or_no_script)
 END_TEST
 
 GDN_TEST_MAIN("report", numbers_come_from_the_csv, method_and_threats_follow_the_rows,
-              sentences_follow_the_numbers, without_growth_or_yardstick, layers_and_heads_are_ranked,
-              control_of_weight_less_one, html_stands_alone, names_are_not_markup, summary_is_short,
-              bad_input_gets_a_sentence, figures_are_the_same_twice, layers_are_drawn,
-              no_gnuplot_or_no_script)
+              sentences_follow_the_numbers, infinite_errors_have_no_ratio, without_growth_or_yardstick,
+              layers_and_heads_are_ranked, control_of_weight_less_one, html_stands_alone,
+              names_are_not_markup, summary_is_short, bad_input_gets_a_sentence, figures_are_the_same_twice,
+              layers_are_drawn, no_gnuplot_or_no_script)

@@ -204,25 +204,46 @@ START_TEST(files_that_are_gone)
 }
 END_TEST
 
-/* The first digit of a checksum of tasks.csv: the file is another, and the task. */
-START_TEST(checksums_count)
+/* Another first digit of the checksum in this column of the first line with this word in tasks.csv. */
+static void change_checksum(const char *word, int column)
 {
-    gdn_verify_counts c;
-    char *said, path[200], line[512], other[] = ",?";
-    run("checksum", small, 0);
+    char path[200], line[512] = "", right[34], wrong[34];
     snprintf(path, sizeof path, "%s/small/tasks.csv", results);
     FILE *f = fopen(path, "r");
-    GDN_CHECK(f && fgets(line, sizeof line, f) && fgets(line, sizeof line, f) && fclose(f) == 0, "%s", path);
-    char *last = strrchr(line, ',');
-    other[1] = last[1] == '0' ? '1' : '0';
-    last[33] = 0;
-    char wrong[64];
-    snprintf(wrong, sizeof wrong, "%s%s", other, last + 2);
-    change("tasks.csv", last, wrong);
-    ck_assert_int_eq(verify(GDN_EXTENT_SHORT, &c, &said), GDN_DIFFERS);
-    GDN_CHECK(c.differ == 2 && strstr(said, "tasks.csv: sha256") && strstr(said, "portable rows, checksum"),
-              "%s", said);
-    free(said);
+    GDN_CHECK(f, "%s", path);
+    while (fgets(line, sizeof line, f) && !strstr(line, word))
+        ;
+    fclose(f);
+    const char *at = line;
+    for (int i = 0; i < column && at; i++)
+        at = strchr(at + 1, ',');
+    GDN_CHECK(at, "no %s in %s", word, path);
+    snprintf(right, sizeof right, "%s", at);
+    snprintf(wrong, sizeof wrong, ",%c%s", right[1] == '0' ? '1' : '0', right + 2);
+    change("tasks.csv", right, wrong);
+}
+
+/* A checksum of tasks.csv: the file is another, and the task. A packed one, never cut, has all its rows
+ * compared. */
+START_TEST(checksums_count)
+{
+    static const struct {
+        const char *word;
+        int column;
+        const char *rows;
+    } cases[] = {{"one", 8, " portable rows, checksum"}, {"packed", 4, " rows, checksum"}};
+    for (size_t i = 0; i < 2; i++) {
+        gdn_verify_counts c;
+        char *said;
+        run("checksum", small, 0);
+        change_checksum(cases[i].word, cases[i].column);
+        ck_assert_int_eq(verify(GDN_EXTENT_SHORT, &c, &said), GDN_DIFFERS);
+        GDN_CHECK(c.differ == 2 && strstr(said, "tasks.csv: sha256") && strstr(said, cases[i].rows) &&
+                      !strstr(said, "portable") == (i == 1),
+                  "%s", said);
+        free(said);
+        gdn_test_remove(results);
+    }
 }
 END_TEST
 
@@ -351,6 +372,26 @@ START_TEST(named_twice)
 }
 END_TEST
 
+/* All that is there, below a directory whose name is a pattern, beside what are no results. */
+START_TEST(none_named)
+{
+    gdn_verify_counts c;
+    char *said, path[200];
+    run("all[1]", small, 0);
+    snprintf(path, sizeof path, "%s/empty", results);
+    GDN_CHECK(gdn_make_directory(path, &err) == GDN_OK, "%s", err.text);
+    gdn_verify_options o = {.results = results, .extent = GDN_EXTENT_SHORT, .jobs = 2, .quiet = true};
+    size_t size;
+    FILE *out = open_memstream(&said, &size);
+    gdn_status status = gdn_verify(&o, &c, out, &err);
+    GDN_CHECK(fclose(out) == 0 && status == GDN_OK && c.tasks == 6, "%s: %s", err.text, said);
+    free(said);
+    o.results = path;
+    GDN_CHECK(gdn_verify(&o, &c, stderr, &err) == GDN_BAD_INPUT && strstr(err.text, "no results below"), "%s",
+              err.text);
+}
+END_TEST
+
 static int entries(const char *path)
 {
     int n = 0;
@@ -422,5 +463,5 @@ END_TEST
 
 GDN_TASK_TEST_MAIN("verify", made_here_comes_out_again, max_length_is_known, seeds_from_another_on,
                    changes_are_told, files_that_are_gone, checksums_count, covers, near_medians,
-                   summaries_come_from_rows, another_takes_the_place, named_twice, probes_apart,
+                   summaries_come_from_rows, another_takes_the_place, named_twice, none_named, probes_apart,
                    figures_of_old)

@@ -7,11 +7,11 @@
  *
  *     FAULT_DIR    absolute path: files below it count
  *     FAULT_AT     n, from 1; none: count and list
- *     FAULT_HOW    once (that call alone), on (it and all that follow: a full disk), kill (SIGKILL in its
- * place) FAULT_ERRNO  ENOSPC, EIO or EROFS (default: ENOSPC) FAULT_SHORT  1: a write struck writes the first
- * half, and the one after it fails FAULT_LOG    a file outside the directory: the calls struck (of a list:
- * all), and at the end how many there were FAULT_CLOCK  seconds: the clock of the day jumps by so much forth
- * and back, call by call
+ *     FAULT_HOW    once: that call alone; on: all that follow too, a full disk; kill: SIGKILL in its place
+ *     FAULT_ERRNO  ENOSPC, EIO or EROFS (default: ENOSPC)
+ *     FAULT_SHORT  1: a write struck writes the first half, and the one after it fails
+ *     FAULT_LOG    a file outside the directory: the calls struck (of a list: all), and how many there were
+ *     FAULT_CLOCK  seconds: the clock of the day jumps by so much forth and back, call by call
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -211,6 +211,7 @@ typedef int length_function(int, off_t);
 typedef int range_function(int, off_t, off_t);
 typedef int sync_function(int);
 typedef int rename_function(const char *, const char *);
+typedef int renameat2_function(int, const char *, int, const char *, unsigned);
 typedef int mkdir_function(const char *, mode_t);
 typedef void *mmap_function(void *, size_t, int, int, int, off_t);
 
@@ -247,6 +248,12 @@ int rename(const char *from, const char *to)
 {
     NEXT(rename_function, "rename");
     return !below(to) || strike("rename", to, false) == PASS ? next(from, to) : -1;
+}
+
+int renameat2(int at_from, const char *from, int at_to, const char *to, unsigned flags)
+{
+    NEXT(renameat2_function, "renameat2");
+    return !below(to) || strike("rename", to, false) == PASS ? next(at_from, from, at_to, to, flags) : -1;
 }
 
 int mkdir(const char *path, mode_t mode)

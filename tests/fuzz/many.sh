@@ -25,6 +25,7 @@ for t in $targets; do
     # bytes for each page that a record says it spills to: at most 4 GiB in pages of 476 bytes, 72 MB.
     limit=64
     [ "$t" != store ] || longest=12288 limit=80
+    rm -f "$dir/logs/$t".* # of earlier calls
     i=0
     start=$(date +%s)
     while [ $i -lt "$jobs" ]; do
