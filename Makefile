@@ -199,8 +199,8 @@ LINTED = $(SOURCES) $(ISA_SOURCES)
 lint: lint-warnings ## clang-format, clang's warnings, shellcheck, cppcheck and clang-tidy
 	clang-format --dry-run --Werror $(LINTED) $(HEADERS) $(wildcard tests/*.c tests/fuzz/*.[ch])
 	cppcheck --std=c11 --enable=warning,performance,portability --inline-suppr --suppressions-list=.cppcheck --quiet -j $(JOBS) \
-	    --error-exitcode=1 -I. -DGDN_ISA=scalar -D__x86_64__ '-Djson_object_foreach(o,k,v)=for (k = name(o); (v = value(o));)' \
-	    '-Djson_array_foreach(a,i,v)=for (i = 0; (v = value(a)); i++)' $(ROOMS)
+	    --error-exitcode=1 -I. -DGDN_ISA=scalar -D__x86_64__ '-Djson_object_foreach(o,k,v)=while (k = name(o), v = value(o))' \
+	    '-Djson_array_foreach(a,i,v)=while (i = 0, v = value(a))' $(ROOMS)
 	printf '%s\n' $(LINTED) | xargs -P $(JOBS) -n 4 sh -c \
 	    'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $(STD) -fopenmp -isystem tests/fuzz/serial -DGDN_ISA=scalar -I.' tidy
 

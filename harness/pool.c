@@ -174,8 +174,8 @@ static void work(gdn_pool *p)
 
 gdn_status gdn_pool_run(gdn_pool *p, int jobs)
 {
-    int talks = p->link != NULL, wanted = jobs < p->n ? jobs : p->n, threads = wanted + talks;
-#pragma omp parallel num_threads(threads > 1 ? threads : 1)
+    int talks = p->link != NULL, wanted = jobs < p->n ? jobs : p->n;
+#pragma omp parallel num_threads(wanted + talks > 1 ? wanted + talks : 1)
     {
 #pragma omp single
         {

@@ -51,7 +51,7 @@ static void show(const gdn_progress *p)
         return;
     }
     for (int i = 0; i < WIDTH; i++)
-        strcat(bar, i < share * WIDTH ? "█" : "·");
+        strcat(bar, i < share * WIDTH ? "█" : "·"); /* NOLINT(*insecureAPI.strcpy): at most 3 bytes each */
     fprintf(stderr, "\r%s %s%s%s %3.0f %%  %.3g %s/s  %s left\033[K", p->what, p->colour ? "\033[36m" : "",
             bar, p->colour ? "\033[0m" : "", 100 * share, p->done / spent, p->unit, left);
 }

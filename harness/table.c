@@ -53,7 +53,7 @@ static const char *shown_path(const char *path)
 static const char *shown_text(const char *s, char *out)
 {
     size_t n = 0;
-    for (; s[n] && n < SHOWN; n++)
+    for (; n < SHOWN && s[n]; n++)
         out[n] = s[n] < 0x20 || s[n] >= 0x7f ? '?' : s[n];
     snprintf(out + n, 4, "%s", s[n] ? "..." : "");
     return out;

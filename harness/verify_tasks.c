@@ -332,9 +332,9 @@ static int go_on(void *context, double share)
 
 static gdn_status run_jobs(work *w, job *jobs, int n, gdn_error *err)
 {
-    int threads = w->v->o->jobs > 1 ? w->v->o->jobs : 1, team = threads < n ? threads : n > 1 ? n : 1;
+    int threads = w->v->o->jobs > 1 ? w->v->o->jobs : 1;
     gdn_status status = GDN_OK;
-#pragma omp parallel for num_threads(team) schedule(dynamic, 1) if (n > 1)
+#pragma omp parallel for num_threads(n > threads ? threads : n > 1 ? n : 1) schedule(dynamic, 1) if (n > 1)
     for (int i = 0; i < n; i++) {
         gdn_rows rows = {0};
         gdn_error own = {""};
@@ -441,7 +441,7 @@ gdn_status gdn_verify_tasks(gdn_verifier *v, gdn_folder *f, gdn_error *err)
     for (int64_t i = 0; i < f->tasks; i++)
         chosen |= f->task[i].chosen;
     gdn_status status = f->work ? run_probes(v, f, f->work->whole, err) : GDN_OK;
-    if (!status && chosen)
+    if (!status && chosen && f->work)
         status = run_chosen(f->work, err);
     gdn_verify_close(f);
     return status;

@@ -163,11 +163,12 @@ START_TEST(index_tells_all)
         GDN_CHECK(strstr(text, told[i]), "no '%s' in: %s", told[i], text);
     free(text);
     text = part(&x, "runs", "");
-    GDN_CHECK(strstr(text,
-                     "| [one](one) | What? | 1 profile, 1 x 1,234 heads, T = 64 | "
-                     "`gdnprec run --backend cuda --seeds 8 -T 64 experiments/one.yaml` | 12 s | A GPU, 3 ranks | "
-                     "2026-11-22, c0ffee |\n"),
-              "%s", text);
+    GDN_CHECK(
+        strstr(text,
+               "| [one](one) | What? | 1 profile, 1 x 1,234 heads, T = 64 | "
+               "`gdnprec run --backend cuda --seeds 8 -T 64 experiments/one.yaml` | 12 s | A GPU, 3 ranks | "
+               "2026-11-22, c0ffee |\n"),
+        "%s", text);
     free(text);
     gdn_index_close(&x);
     clean();
