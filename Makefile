@@ -126,7 +126,7 @@ check-thread: ## run, pool, lockstep and export under -fsanitize=thread
 	$(MAKE) BUILD=$(BUILD)/thread CUDA=0 CC=clang CFLAGS="-O1 -g -fsanitize=thread" $(BUILD)/thread/gdnprec
 	tests/thread.sh $(BUILD)/thread
 
-VALGRIND_TESTS = table shown stats store safetensors checkpoint contract experiment
+VALGRIND_TESTS = table shown stats store grouping checkpoint contract experiment
 check-slow: $(BUILD)/gdnprec $(BUILD)/tests/fault.so $(BUILD)/tests/slow_rows ## 50 full disks, 200 kills, Slurm, 10^7 rows: half an hour
 	GDNPREC=$(BUILD)/gdnprec tests/slow_crash.sh
 	GDNPREC=$(BUILD)/gdnprec tests/slow_slurm.sh || [ $$? = 77 ]

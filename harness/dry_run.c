@@ -65,11 +65,8 @@ static gdn_status calibrate(estimate *x, int at_once, gdn_error *err)
             x->kinds[x->count++].task = t;
     }
     double each = x->count ? fmin(fmax(CALIBRATION / x->count, LEAST), MOST) : 0;
-    for (int i = 0; i < x->count; i++) {
-        gdn_ranks_alike(0); /* all ranks at once, as they will run: they share cores and caches */
-        if (!status)
-            status = gdn_cost_calibrate(x->kinds[i].task, at_once, each, &x->kinds[i].rates, err);
-    }
+    for (int i = 0; i < x->count && !status; i++)
+        status = gdn_cost_calibrate(x->kinds[i].task, at_once, each, &x->kinds[i].rates, err);
     return status;
 }
 
@@ -216,7 +213,8 @@ gdn_status gdn_run_dry(const char *path, const gdn_run_options *o, gdn_dry_run *
         status = open_store(&p, &r, err);
     if (!status)
         status = gdn_run_missing(&p, &others, err);
-    status = gdn_ranks_agree(status, true, err);
+    status = gdn_ranks_agree(status, true,
+                             err); /* all ranks measure at once, as they will run: they share cores */
     if (!status)
         status = estimate_all(&x, e, o, backend, err);
     snprintf(d->name, sizeof d->name, "%s", r.name);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "base/ieee.h"
@@ -92,10 +93,17 @@ static void complain(char *text)
  */
 static void sleep_soon(char **argv)
 {
+    /* the last three have bound this thread to a core already, and a program started by it would keep to that
+     * one */
+    static const char *const chosen[] = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_PROC_BIND", "OMP_PLACES",
+                                         "GOMP_CPU_AFFINITY"};
     char self[4096];
+    for (size_t i = 0; i < sizeof chosen / sizeof chosen[0]; i++)
+        if (getenv(chosen[i]))
+            return;
     ssize_t n = readlink("/proc/self/exe", self, sizeof self); /* executed as such it would be named "exe" */
-    if (n <= 0 || (size_t)n >= sizeof self || getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") ||
-        setenv("GOMP_SPINCOUNT", "20000", 0))
+    bool by_loader = getauxval(AT_BASE) == 0;                  /* then that file is ld.so */
+    if (n <= 0 || (size_t)n >= sizeof self || by_loader || setenv("GOMP_SPINCOUNT", "20000", 0))
         return;
     self[n] = 0;
     execv(self, argv);

@@ -304,6 +304,11 @@ static gdn_status write_results(merge *m, const char *store, const struct timesp
         status = gdn_manifest_write(m->plan.experiment, r->directory, &facts, err);
     if (status)
         discard(settled ? store : temporary);
+    if (status && settled) { /* nor what says that there are results */
+        char manifest[sizeof r->directory + 16];
+        snprintf(manifest, sizeof manifest, "%s/manifest.json", r->directory);
+        unlink(manifest);
+    }
     json_decref(facts.merged);
     json_decref(facts.origins);
     return status;

@@ -138,6 +138,8 @@ gdn_status gdn_run_prepare(const char *path, const gdn_run_options *o, const gdn
         status = gdn_experiment_limit(*e, o->first_seed, o->seeds, o->max_length, err);
     if (!status)
         status = gdn_tasks_make(*e, *backend, &p->tasks, &p->count, err);
+    for (int i = 0; i < p->count && !status; i++)
+        status = gdn_task_fits(&p->tasks[i], err);
     if (!status)
         status = name_directory(*e, o, r, err);
     if (!status)

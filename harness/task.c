@@ -552,11 +552,9 @@ gdn_status gdn_tasks_make(const gdn_experiment *e, const gdn_backend *backend, g
                             .backend = backend,
                             .block = GDN_BLOCK,
                             .threads = 1};
-            status = gdn_task_allowed(t, err);
+            status = gdn_task_runnable(t, err);
             if (!status)
                 status = identify(t, err);
-            if (!status)
-                status = gdn_task_fits(t, err);
         }
     }
     if (status) {

@@ -68,10 +68,10 @@ gdn_status gdn_tasks_make(const gdn_experiment *e, const struct gdn_backend *bac
 /* Memory of the backend that the task needs at most, in bytes; the block counts. */
 double gdn_task_bytes(const gdn_task *task);
 
-/* Can the backend run all profiles of the population? */
-gdn_status gdn_task_allowed(const gdn_task *task, gdn_error *err);
+/* Can the backend run all profiles of the population, and this machine hold its states? */
+gdn_status gdn_task_runnable(const gdn_task *task, gdn_error *err);
 
-/* Can this machine hold it? */
+/* Can this machine hold the sums at every stop too, which this process keeps whatever the backend? */
 gdn_status gdn_task_fits(const gdn_task *task, gdn_error *err);
 
 /* Run one. GDN_DIFFERS when `progress` asked to stop. */

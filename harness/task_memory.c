@@ -67,45 +67,68 @@ double gdn_task_bytes(const gdn_task *task)
            (chunked ? 512 << 20 : 0);
 }
 
-gdn_status gdn_task_allowed(const gdn_task *task, gdn_error *err)
+/* Bytes of each head's states at the least: of one reference, its trace, and of every profile; none where
+ * only gates are wanted. wanted: how many quantities. */
+static double head_states(const gdn_task *task, unsigned profiles, unsigned *wanted)
+{
+    const gdn_experiment *e = task->experiment;
+    const gdn_population *p = &e->file->populations[task->population];
+    const gdn_quantity *q = p->quantities ? p->quantities : e->file->quantities;
+    unsigned n = p->quantities ? p->quantities_count : e->file->quantities_count;
+    bool recurrence = n == 0;
+    for (unsigned i = 0; i < n; i++)
+        recurrence |= q[i] != GDN_Q_G && q[i] != GDN_Q_DECAY;
+    *wanted = n ? n : GDN_QUANTITIES;
+    return recurrence ? 8.0 * e->file->dk * e->file->dv * (2 + 0.5 * profiles + (p->initial_scale > 0)) : 0;
+}
+
+static gdn_status too_much(const gdn_task *task, double heads, double bytes, double room, gdn_error *err)
+{
+    const gdn_experiment *e = task->experiment;
+    const gdn_population *p = &e->file->populations[task->population];
+    char path[64], over[64] = "";
+    snprintf(path, sizeof path, "populations/%u/%s", p->entry,
+             p->file         ? "file"
+             : p->checkpoint ? "checkpoint"
+                             : "heads");
+    if (task->tokens)
+        snprintf(over, sizeof over, " over %" PRId64 " tokens", task->tokens);
+    return gdn_fail(
+        err, GDN_BAD_INPUT,
+        "%s:%d: %s: %.0f heads of %.0f x %.0f%s with %u profiles take more than %.0f GB; this machine has "
+        "%.0f GB",
+        e->path, gdn_yaml_line(e->text, path), path, heads, e->file->dk, e->file->dv, over,
+        p->profiles ? p->profiles_count : e->file->profiles_count, bytes / 1e9, room / 1e9);
+}
+
+static double machine_memory(void)
+{
+    return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+}
+
+gdn_status gdn_task_runnable(const gdn_task *task, gdn_error *err)
 {
     const gdn_experiment *e = task->experiment;
     const gdn_population *p = &e->file->populations[task->population];
     char **names = p->profiles ? p->profiles : e->file->profiles;
-    unsigned n = p->profiles ? p->profiles_count : e->file->profiles_count;
+    unsigned n = p->profiles ? p->profiles_count : e->file->profiles_count, wanted;
     for (unsigned i = 0; i < n; i++)
         if (!task->backend->mode(&e->profiles[gdn_experiment_profile(e, names[i])].recipe))
             return gdn_fail(err, GDN_BAD_INPUT,
                             "%s: profile '%s' computes with CUDA's own functions and needs --backend cuda",
                             e->path, names[i]);
-    return GDN_OK;
+    double bytes = p->file ? 0 : p->heads * head_states(task, n, &wanted), room = machine_memory();
+    return bytes > room ? too_much(task, p->heads, bytes, room, err) : GDN_OK;
 }
 
-/*
- * At the least: the states of one reference, its trace, and of every profile; of one reference and of every
- * profile the sums at every stop, which this process keeps whatever the backend.
- */
 gdn_status gdn_task_fits(const gdn_task *task, gdn_error *err)
 {
     const gdn_experiment *e = task->experiment;
     const gdn_population *p = &e->file->populations[task->population];
-    unsigned n = p->profiles ? p->profiles_count : e->file->profiles_count;
-    double heads = task->shape.heads, dk = task->shape.dk, dv = task->shape.dv,
-           states = 8 * dk * dv * (2 + 0.5 * n + (p->initial_scale > 0)),
+    unsigned n = p->profiles ? p->profiles_count : e->file->profiles_count, wanted;
+    double states = head_states(task, n, &wanted),
            series = GDN_SERIES_PER_SET + GDN_SERIES_PER_SUBJECT * (double)(n + p->recorded_count),
-           sums = series * GDN_QUANTITIES * task->stops * (double)sizeof(gdn_sums),
-           bytes = heads * (states + sums),
-           room = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    if (bytes <= room)
-        return GDN_OK;
-    char path[64];
-    snprintf(path, sizeof path, "populations/%u/%s", p->entry,
-             p->file         ? "file"
-             : p->checkpoint ? "checkpoint"
-                             : "heads");
-    return gdn_fail(err, GDN_BAD_INPUT,
-                    "%s:%d: %s: %.0f heads of %.0f x %.0f over %" PRId64
-                    " tokens, with %u profiles, take more than %.0f GB; this machine has %.0f GB",
-                    e->path, gdn_yaml_line(e->text, path), path, heads, dk, dv, task->tokens, n, bytes / 1e9,
-                    room / 1e9);
+           sums = series * wanted * task->stops * (double)sizeof(gdn_sums),
+           bytes = task->shape.heads * (states + sums), room = machine_memory();
+    return bytes > room ? too_much(task, task->shape.heads, bytes, room, err) : GDN_OK;
 }

@@ -34,7 +34,7 @@ experiment chunked-any 24 20 70 'chunk-fp32' # under racecheck cuBLAS's bf16 ker
 
 # TOOL EXPERIMENT [PART OF A KERNEL'S NAME]
 sanitize() {
-    grep -qa "${3:-}" "$gdnprec" || { echo "no kernel of this name: $3"; failed=1; return; }
+    [ -z "${3:-}" ] || grep -qaE "(_Z|[A-Za-z_])${#3}$3" "$gdnprec" || { echo "no kernel of this name: $3"; failed=1; return; }
     start=$(date +%s)
     timeout "$limit" compute-sanitizer --tool "$1" --error-exitcode 9 --print-limit 5 ${3:+--kernel-name "kns=$3"} \
         "$gdnprec" run --quiet --jobs 1 --backend cuda --results "$out/$1-$2-${3:-all}" "$out/$2.yaml" >"$out/log" 2>&1

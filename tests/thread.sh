@@ -37,7 +37,7 @@ END
 run --jobs 4 "$directory/threads.yaml"
 # SIGTERM while tasks are under way, and a run that does the rest. Tasks of one head: where threads of teams inside
 # others move between them, archer 14 misses the end of a parallel region and tells of a race.
-sed 's/^experiment: threads/experiment: stopped/; s/^seeds: 1/seeds: 40/; /name: many/d' "$directory/threads.yaml" >"$directory/stopped.yaml"
+sed 's/^experiment: threads/experiment: stopped/; s/^seeds: 1/seeds: 400/; /name: many/d' "$directory/threads.yaml" >"$directory/stopped.yaml"
 echo "--jobs 4 $directory/stopped.yaml, stopped"
 "$program" run --quiet --jobs 4 --results "$directory" "$directory/stopped.yaml" >"$directory/said" 2>&1 &
 process=$!
@@ -45,7 +45,7 @@ for _ in $(seq 600); do
     [ ! -e "$directory/stopped/store.db" ] || break
     sleep 0.1
 done
-sleep 2
+sleep 1
 kill -TERM $process 2>/dev/null || true
 status=0
 wait $process || status=$?
