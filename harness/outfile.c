@@ -24,14 +24,21 @@ static gdn_status failed(const char *path, const char *what, gdn_error *err)
                                    : "");
 }
 
+char *gdn_directory_of(const char *path, char *out, size_t size)
+{
+    snprintf(out, size, "%s", path);
+    char *slash = strrchr(out, '/');
+    if (!slash)
+        snprintf(out, size, ".");
+    else
+        slash[slash == out] = 0;
+    return out;
+}
+
 bool gdn_keep_name(const char *path)
 {
-    char directory[4096];
-    snprintf(directory, sizeof directory, "%s", path);
-    char *slash = strrchr(directory, '/');
-    if (slash)
-        slash[slash == directory] = 0;
-    int fd = open(slash ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char directory[4200];
+    int fd = open(gdn_directory_of(path, directory, sizeof directory), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno == EACCES; /* a directory may be written to and not read */
     bool kept = fsync(fd) == 0 || errno == EINVAL || errno == EROFS; /* some file systems cannot */

@@ -19,6 +19,9 @@ gdn_status gdn_outfile_open(gdn_outfile *o, const char *path, gdn_error *err);
  * failure. */
 gdn_status gdn_outfile_close(gdn_outfile *o, gdn_status status, gdn_error *err);
 
+/* The directory that a path lies in, into out: "." where it names none. Returns out. */
+char *gdn_directory_of(const char *path, char *out, size_t size);
+
 /*
  * Put the directory of a new name on the disk, so that the name survives a loss of power; the file's own
  * bytes are there already. false, and errno, where that fails.

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "harness/outfile.h"
 #include "harness/shown.h"
 #include "harness/store_parts.h"
 
@@ -33,11 +34,7 @@ static const struct complaint {
 bool gdn_store_room_beside(const char *path)
 {
     char directory[4200];
-    snprintf(directory, sizeof directory, "%s", path);
-    char *slash = strrchr(directory, '/');
-    if (slash)
-        slash[slash == directory] = 0;
-    return access(slash ? directory : ".", W_OK) == 0;
+    return access(gdn_directory_of(path, directory, sizeof directory), W_OK) == 0;
 }
 
 bool gdn_store_writable(const char *path)

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_cost -- what `gdnprec run --dry-run` foretells: rows exactly, the fit of the rates, the schedule, its
- * JSON; and rows gathered in groups through files as in memory. */
+ * JSON. */
 #include <glob.h>
 #include <jansson.h>
 
 #include "harness/cost.h"
 #include "harness/dry_run.h"
-#include "harness/grouping.h"
 #include "tests/task_test.h"
 
 static const char *const small = "experiment: small\nquestion: q\nseeds: 2\ndk: 16\ndv: 16\nlengths: [1, 48, "
@@ -218,66 +217,5 @@ START_TEST(the_forecast_and_the_run)
 }
 END_TEST
 
-/* ---- grouping ---- */
-
-static gdn_status count_line(const gdn_grouping *g, const gdn_group *k, const gdn_member *m, size_t n,
-                             char *line, size_t size, gdn_error *err)
-{
-    double sum = 0;
-    (void)g, (void)err;
-    for (size_t i = 0; i < n; i++) {
-        sum += (double)(i + 1) * m[i].rel_l2;
-        GDN_CHECK(i == 0 || m[i].seed > m[i - 1].seed ||
-                      (m[i].seed == m[i - 1].seed && m[i].head > m[i - 1].head),
-                  "seeds and heads are out of order");
-    }
-    snprintf(line, size, "%s %s %lld %zu %a", k->population, k->profile, (long long)k->to, n, sum);
-    return GDN_OK;
-}
-
-static void group_all(size_t most, char *out, size_t size)
-{
-    static const char *const populations[] = {"b", "a", "c"}, *const profiles[] = {"y", "x"};
-    gdn_grouping *g;
-    gdn_error err = {""};
-    GDN_CHECK(gdn_grouping_open(&g, most, &err) == GDN_OK, "%s", err.text);
-    for (int i = 0; i < 3 * 2 * 5 * 40; i++) {
-        int j = (int)((int64_t)i * 7919 % 1200); /* any order */
-        gdn_row r = {.population = populations[j % 3],
-                     .profile = profiles[j / 3 % 2],
-                     .recipe = "r",
-                     .mode = "m",
-                     .keys = "k",
-                     .quantity = "o",
-                     .kind = "total",
-                     .reference = "dd",
-                     .flag = "ok",
-                     .from = 1,
-                     .to = 1 + j / 6 % 5,
-                     .length = 1,
-                     .seed = j / 30 / 8,
-                     .head = j / 30 % 8,
-                     .rel_l2 = 1.0 / (1 + j)};
-        GDN_CHECK(gdn_grouping_add(g, &r, &err) == GDN_OK, "%s", err.text);
-    }
-    FILE *f = fmemopen(out, size, "w");
-    GDN_CHECK(f && gdn_grouping_write(g, count_line, f, &err) == GDN_OK && fclose(f) == 0, "%s", err.text);
-    gdn_grouping_close(g);
-}
-
-START_TEST(groups_through_files)
-{
-    static char whole[1 << 14], parts[1 << 14];
-    group_all(0, whole, sizeof whole);
-    ck_assert(strncmp(whole, "a x 1 40 ", 9) == 0);
-    /* 100 rows: 2 groups a part; 50: one; 30: less than a group */
-    static const size_t most[] = {1200, 1199, 100, 50, 30};
-    for (size_t i = 0; i < sizeof most / sizeof most[0]; i++) {
-        group_all(most[i], parts, sizeof parts);
-        GDN_CHECK(is(whole, parts), "%zu rows in memory:\n%s\nnot\n%s", most[i], parts, whole);
-    }
-}
-END_TEST
-
 GDN_TASK_TEST_MAIN("cost", rows_are_foretold, rows_of_every_experiment, rates_fit_their_laps,
-                   work_is_the_plan, schedule_is_the_pools, the_forecast_and_the_run, groups_through_files)
+                   work_is_the_plan, schedule_is_the_pools, the_forecast_and_the_run)
