@@ -67,6 +67,14 @@ double gdn_task_bytes(const gdn_task *task)
            (chunked ? 512 << 20 : 0);
 }
 
+/* As its inputs have it; before they were looked at, as the experiment does. */
+static gdn_shape shape_of(const gdn_task *task)
+{
+    const gdn_experiment_file *f = task->experiment->file;
+    return task->tokens ? task->shape
+                        : (gdn_shape){(int)f->populations[task->population].heads, (int)f->dk, (int)f->dv};
+}
+
 /* Bytes of each head's states at the least: of one reference, its trace, and of every profile; none where
  * only gates are wanted. wanted: how many quantities. */
 static double head_states(const gdn_task *task, unsigned profiles, unsigned *wanted)
@@ -79,11 +87,13 @@ static double head_states(const gdn_task *task, unsigned profiles, unsigned *wan
     for (unsigned i = 0; i < n; i++)
         recurrence |= q[i] != GDN_Q_G && q[i] != GDN_Q_DECAY;
     *wanted = n ? n : GDN_QUANTITIES;
-    return recurrence ? 8.0 * e->file->dk * e->file->dv * (2 + 0.5 * profiles + (p->initial_scale > 0)) : 0;
+    const gdn_shape shape = shape_of(task);
+    return recurrence ? 8.0 * shape.dk * shape.dv * (2 + 0.5 * profiles + (p->initial_scale > 0)) : 0;
 }
 
-static gdn_status too_much(const gdn_task *task, double heads, double bytes, double room, gdn_error *err)
+static gdn_status too_much(const gdn_task *task, double bytes, double room, gdn_error *err)
 {
+    const gdn_shape shape = shape_of(task);
     const gdn_experiment *e = task->experiment;
     const gdn_population *p = &e->file->populations[task->population];
     char path[64], over[64] = "";
@@ -95,9 +105,9 @@ static gdn_status too_much(const gdn_task *task, double heads, double bytes, dou
         snprintf(over, sizeof over, " over %" PRId64 " tokens", task->tokens);
     return gdn_fail(
         err, GDN_BAD_INPUT,
-        "%s:%d: %s: %.0f heads of %.0f x %.0f%s with %u profiles take more than %.0f GB; this machine has "
+        "%s:%d: %s: %d heads of %d x %d%s with %u profiles take more than %.0f GB; this machine has "
         "%.0f GB",
-        e->path, gdn_yaml_line(e->text, path), path, heads, e->file->dk, e->file->dv, over,
+        e->path, gdn_yaml_line(e->text, path), path, shape.heads, shape.dk, shape.dv, over,
         p->profiles ? p->profiles_count : e->file->profiles_count, bytes / 1e9, room / 1e9);
 }
 
@@ -118,7 +128,7 @@ gdn_status gdn_task_runnable(const gdn_task *task, gdn_error *err)
                             "%s: profile '%s' computes with CUDA's own functions and needs --backend cuda",
                             e->path, names[i]);
     double bytes = p->file ? 0 : p->heads * head_states(task, n, &wanted), room = machine_memory();
-    return bytes > room ? too_much(task, p->heads, bytes, room, err) : GDN_OK;
+    return bytes > room ? too_much(task, bytes, room, err) : GDN_OK;
 }
 
 gdn_status gdn_task_fits(const gdn_task *task, gdn_error *err)
@@ -130,5 +140,5 @@ gdn_status gdn_task_fits(const gdn_task *task, gdn_error *err)
            series = GDN_SERIES_PER_SET + GDN_SERIES_PER_SUBJECT * (double)(n + p->recorded_count),
            sums = series * wanted * task->stops * (double)sizeof(gdn_sums),
            bytes = task->shape.heads * (states + sums), room = machine_memory();
-    return bytes > room ? too_much(task, task->shape.heads, bytes, room, err) : GDN_OK;
+    return bytes > room ? too_much(task, bytes, room, err) : GDN_OK;
 }
